@@ -1,0 +1,51 @@
+/* Files: whole reads with a limit, atomic durable writes, walking beneath a directory handle. */
+#ifndef PQC_BASE_FILE_H
+#define PQC_BASE_FILE_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/buf.h"
+
+/* How the temporary names of file_replace and file_create begin: what a crash may leave behind. */
+#define FILE_TMP_PREFIX ".pqc-tmp-"
+
+/* Read exactly n bytes at off; PQC_EINTEGRITY when the file ends before. */
+int file_pread(int fd, void *p, size_t n, uint64_t off, struct err *e) MUST_CHECK;
+/* Write exactly n bytes at off. ENOSPC and EDQUOT give PQC_EQUOTA. */
+int file_pwrite(int fd, const void *p, size_t n, uint64_t off, struct err *e) MUST_CHECK;
+/* read()/write() until n bytes, end of file or error. *got is less than n only at end of file. */
+int file_read(int fd, void *p, size_t n, size_t *got, struct err *e) MUST_CHECK;
+int file_write(int fd, const void *p, size_t n, struct err *e) MUST_CHECK;
+
+/*
+ * Append the whole file at dirfd/path (AT_FDCWD allowed) to b; PQC_ETOOBIG past
+ * b's maximum, PQC_ENOTFOUND. On error b's content is as before. Pipes are read too.
+ */
+int file_slurp(int dirfd, const char *path, struct buf *b, struct err *e) MUST_CHECK;
+
+/*
+ * Replace dirfd/path durably: temporary name in the same directory, write,
+ * fsync, rename, fsync of the directory. A reader sees the old or the new
+ * content. mode is exact (no umask). A symbolic link at path is replaced, not followed.
+ */
+int file_replace(int dirfd, const char *path, const void *p, size_t n, mode_t mode,
+		 struct err *e) MUST_CHECK;
+/* The same, but PQC_EEXIST when path is there already (decided atomically by link(2)). */
+int file_create(int dirfd, const char *path, const void *p, size_t n, mode_t mode,
+		struct err *e) MUST_CHECK;
+
+int file_fsync_dir(int dirfd, struct err *e) MUST_CHECK;
+/* mkdir -p with mode (and umask) for every missing directory; the new entries are fsynced. */
+int file_mkdirs(const char *path, mode_t mode, struct err *e) MUST_CHECK;
+/*
+ * Open the directory that holds the last component of name (already passed by
+ * name_check) beneath root, creating missing directories (0777 and umask, fsynced)
+ * when create, without following any symbolic link: one on the way, and any way
+ * out of root, is PQC_EREFUSED, another kind of file on the way PQC_EEXIST.
+ * *dirfd is the caller's to close; *base points into name.
+ */
+int file_open_parent(int root, const char *name, bool create, int *dirfd, const char **base,
+		     struct err *e) MUST_CHECK;
+
+#endif
