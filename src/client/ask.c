@@ -1,0 +1,169 @@
+/* The short requests: list, delete, receipt, ping. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "client/link.h"
+#include "client/retry.h"
+#include "container/manifest.h"
+
+/* Open a connection for one op, trying again as long as that may help. */
+static int ask(struct link *l, const struct client_opts *o, const struct url *u, enum msg_op op,
+	       struct msg *reply, struct err *e)
+{
+	struct msg m = {
+		.type = MSG_REQUEST, .op = (uint8_t)op, .has = 1u << TAG_OP | 1u << TAG_NAME};
+	struct retry retry;
+	int r;
+
+	m.name = (struct span){u->name, strlen(u->name)};
+	retry_init(&retry, o);
+	while ((r = link_open(l, o, u, &m, reply, e)) != 0) {
+		link_close(l);
+		if ((r = retry_wait(&retry, r, e)) != 0)
+			return r;
+	}
+	return 0;
+}
+
+static int each_entry(const struct span *entries, int (*each)(void *arg, const struct entry *en),
+		      void *arg, struct err *e)
+{
+	struct rd r = rd_init(entries->p, entries->n);
+	char name[4097];
+	int rc = 0;
+
+	while (rc == 0 && rd_left(&r) > 0) {
+		struct entry en = {.name = name};
+		const uint8_t *p;
+		size_t n;
+
+		en.size = rd_u64(&r);
+		en.time = rd_u64(&r);
+		en.owner = rd_bytes(&r, ID_LEN);
+		if ((p = rd_block(&r, sizeof(name) - 1, &n)) == NULL)
+			break;
+		memcpy(name, p, n);
+		name[n] = '\0';
+		rc = each(arg, &en);
+	}
+	if (rc != 0)
+		return rc;
+	return rd_finish(&r) != 0 ? err_set(e, PQC_EPROTO, "the server's list is malformed") : 0;
+}
+
+int client_list(const struct client_opts *o, const struct url *u,
+		int (*each)(void *arg, const struct entry *en), void *arg, struct err *e)
+{
+	struct link l;
+	struct msg m, next = {.type = MSG_NEXT, .has = 1u << TAG_CURSOR};
+	uint8_t cursor[4096];
+	int r = ask(&l, o, u, OP_LIST, &m, e);
+
+	if (r != 0)
+		return r;
+	for (;;) {
+		if (!msg_has(&m, TAG_ENTRIES)) {
+			r = link_error(&m, e);
+			break;
+		}
+		if ((r = each_entry(&m.entries, each, arg, e)) != 0 || !msg_has(&m, TAG_CURSOR))
+			break;
+		memcpy(cursor, m.cursor.p, m.cursor.n);
+		next.cursor = (struct span){cursor, m.cursor.n};
+		if ((r = link_queue(&l, &next)) != 0 || (r = link_recv(&l, &m, e)) != 0)
+			break;
+	}
+	link_close(&l);
+	return r;
+}
+
+int client_delete(const struct client_opts *o, const struct url *u, struct err *e)
+{
+	struct link l;
+	struct msg m;
+	int r = ask(&l, o, u, OP_DELETE, &m, e);
+
+	if (r == 0)
+		link_close(&l);
+	return r;
+}
+
+int client_receipt(const struct client_opts *o, const struct url *u, struct buf *pem, struct err *e)
+{
+	struct pqx_bundle *b = malloc(sizeof(*b));
+	struct link l;
+	struct msg m;
+	int r;
+
+	if (b == NULL)
+		return err_set(e, PQC_ENOMEM, "out of memory");
+	if ((r = ask(&l, o, u, OP_RECEIPT, &m, e)) != 0)
+		goto out;
+	if (!msg_has(&m, TAG_HEADER) || !msg_has(&m, TAG_MANIFEST) || !msg_has(&m, TAG_RECEIPT))
+		r = err_set(e, PQC_EPROTO, "the server's answer holds no receipt");
+	else if ((r = pqx_receipt_bundle_encode(m.header.p, &m.manifest, &m.receipt, pem)) == 0 &&
+		 (r = pqx_receipt_bundle_check(pem->p, pem->len, b, e)) == 0 &&
+		 memcmp(b->receipt.server_id, l.server_id, ID_LEN) != 0)
+		r = err_set(e, PQC_EINTEGRITY, "the receipt is another server's");
+	link_close(&l);
+out:
+	free(b);
+	return r;
+}
+
+/*
+ * Greet with the identity there is and, when the server's suite is another, with one of that suite
+ * made for the occasion: a ping identifies nobody. *mine is the caller's to free; it outlives the link.
+ */
+static int greet_any(struct link *l, struct client_opts *o, const struct url *u, bool *pinned,
+		     struct identity **mine, struct err *e)
+{
+	static const uint8_t none[ID_LEN];
+	unsigned suite = identity_public(o->identity)->suite->id;
+	int r = link_greet(l, o, u, pinned, e);
+
+	if (r != PQC_EREFUSED || memcmp(l->server_id, none, ID_LEN) != 0)
+		return r;
+	link_close(l);
+	suite = suite == SUITE_KYBER768 ? SUITE_KYBER1024 : SUITE_KYBER768;
+	if ((r = identity_generate(suite_by_id(suite), mine)) != 0)
+		return err_set(e, r, "cannot make a key");
+	o->identity = *mine;
+	return link_greet(l, o, u, pinned, e);
+}
+
+int client_ping(const struct client_opts *o, const struct url *u, struct ping_result *p,
+		struct err *e)
+{
+	struct msg m = {.type = MSG_REQUEST, .op = OP_LIST, .has = 1u << TAG_OP | 1u << TAG_NAME};
+	struct buf unused = BUF_INIT(MSG_MAX);
+	struct client_opts opts = *o;
+	struct identity *mine = NULL;
+	uint64_t began = clock_ms();
+	const char *group;
+	struct link l = {0};
+	int r;
+
+	memset(p, 0, sizeof(*p));
+	r = greet_any(&l, &opts, u, &p->pinned, &mine, e);
+	memcpy(p->server_id, l.server_id, ID_LEN);
+	/* Making M3 checks the bundle; sending it would ask for something. */
+	if (r == 0 || r == PQC_EUNKNOWN_SERVER) {
+		struct err why = {0};
+		int ok = hs_client_request(l.hs, &m, clock_unix(), &unused, &why);
+
+		if (ok != 0) {
+			*e = why;
+			r = ok;
+		}
+		p->suite = hs_client_server_suite(l.hs);
+		if ((group = stream_tls_group(l.st)) != NULL)
+			strncpy(p->tls_group, group, sizeof(p->tls_group) - 1);
+	}
+	p->seconds = (double)(clock_ms() - began) / 1000;
+	buf_free(&unused);
+	link_close(&l);
+	identity_free(mine);
+	return r;
+}

@@ -1,0 +1,98 @@
+/*
+ * The client: one request a call, blocking, with reconnection and resume
+ * inside. No printing, no exit; progress and notices go through callbacks.
+ */
+#ifndef PQC_CLIENT_CLIENT_H
+#define PQC_CLIENT_CLIENT_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "crypto/identity.h"
+#include "net/url.h"
+
+struct tls_ctx;
+
+struct progress {
+	uint64_t done, total; /* plaintext bytes; total PQX_SIZE_UNKNOWN while unknown */
+	uint64_t resumed;     /* of done, bytes that an earlier attempt had moved */
+	bool committing;      /* everything is there; waiting for the receipt */
+};
+
+struct client_opts {
+	const struct identity *identity;
+	const char *known_servers; /* path */
+	const char *state_dir;	   /* path; journals live here */
+	const uint8_t
+		*expect_id; /* ID_LEN: the server must have this identity, pinned or not; or NULL */
+	bool accept_new;    /* pin a server that is not pinned yet */
+	struct tls_ctx *tls; /* for wss:// and pqcs:// */
+	unsigned threads;    /* sealing or opening workers, >= 1 */
+	unsigned connect_ms, idle_ms;
+	uint64_t retry_ms;	   /* give up after this long without progress; 0: one attempt */
+	const atomic_bool *cancel; /* set by a signal handler: end with PQC_EINTERRUPTED; or NULL */
+	void (*progress)(void *arg, const struct progress *p); /* or NULL */
+	void (*notice)(void *arg, const char *event,
+		       const char *text); /* "reconnect", "resume", ...; or NULL */
+	void *arg;
+};
+
+/* What came of a transfer. */
+struct transfer_result {
+	uint8_t server_id[ID_LEN], sender_id[ID_LEN], file_id[32];
+	uint64_t size; /* plaintext bytes */
+	uint64_t parts,
+		parts_moved; /* parts_moved: sent or fetched in this call, repeats counted */
+	uint64_t resumed_bytes;
+	unsigned reconnects;
+	double seconds_received; /* until every part was there */
+	double seconds;		 /* until receipt, or the file under its name */
+	struct buf receipt;	 /* put: PEM receipt bundle */
+};
+void transfer_result_free(struct transfer_result *r);
+
+struct put_opts {
+	const char *path; /* regular file, or NULL: read fd */
+	int fd;		  /* a pipe or anything readable */
+	uint32_t part_size;
+};
+int client_put(const struct client_opts *o, const struct url *u, const struct put_opts *p,
+	       struct transfer_result *r, struct err *e) MUST_CHECK;
+
+struct get_opts {
+	const char *path; /* destination file, or NULL: write to fd in order */
+	int fd;
+	bool replace;	     /* overwrite an existing destination; else PQC_EEXIST */
+	const uint8_t *from; /* ID_LEN: only if this identity sent it; or NULL */
+};
+int client_get(const struct client_opts *o, const struct url *u, const struct get_opts *g,
+	       struct transfer_result *r, struct err *e) MUST_CHECK;
+
+struct entry {
+	const char *name; /* borrowed during the call */
+	uint64_t size, time;
+	const uint8_t *owner; /* ID_LEN */
+};
+/* Names that begin with u->name, in the server's order. */
+int client_list(const struct client_opts *o, const struct url *u,
+		int (*each)(void *arg, const struct entry *en), void *arg,
+		struct err *e) MUST_CHECK;
+int client_delete(const struct client_opts *o, const struct url *u, struct err *e) MUST_CHECK;
+/* Append the PEM receipt bundle, verified, of an object that this identity put. */
+int client_receipt(const struct client_opts *o, const struct url *u, struct buf *pem,
+		   struct err *e) MUST_CHECK;
+
+struct ping_result {
+	uint8_t server_id[ID_LEN];
+	const struct suite *suite;
+	bool pinned;	    /* known and equal */
+	char tls_group[64]; /* empty: plain */
+	double seconds;	    /* connect to verified bundle */
+};
+/* Connect and check the server's signed bundle; needs no right on the server. */
+int client_ping(const struct client_opts *o, const struct url *u, struct ping_result *r,
+		struct err *e) MUST_CHECK;
+
+#endif

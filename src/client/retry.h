@@ -1,0 +1,22 @@
+/* When to try again, and how long to wait first. */
+#ifndef PQC_CLIENT_RETRY_H
+#define PQC_CLIENT_RETRY_H
+
+#include "client/client.h"
+
+struct retry {
+	const struct client_opts *o;
+	uint64_t last_progress; /* clock_ms */
+	unsigned failures;	/* in a row, without progress */
+};
+
+void retry_init(struct retry *r, const struct client_opts *o);
+/* Something moved: the next failure starts over. */
+void retry_progress(struct retry *r);
+/*
+ * An attempt failed with rc. Returns 0 after waiting (full jitter, 0.25 s
+ * doubling up to 30 s) when it is worth trying again; else rc, or PQC_EINTERRUPTED.
+ */
+int retry_wait(struct retry *r, int rc, struct err *e) MUST_CHECK;
+
+#endif

@@ -1,0 +1,225 @@
+/* Sealing a file or a stream into a container. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/pipeline.h"
+#include "client/seal_to.h"
+#include "crypto/secmem.h"
+
+/* One sealing, from first to last. */
+struct sealing {
+	const struct seal_opts *o;
+	struct source src;
+	struct sink dst;
+	struct pqx_header h;
+	struct pqx_keys *k; /* secret memory */
+};
+
+static int add_failed(int r, const char *what, struct err *e)
+{
+	switch (r) {
+	case PQC_EUSAGE:
+		return err_set(e, r, "%s: a passphrase must be the only key of a container", what);
+	case PQC_ETOOBIG:
+		return err_set(e, r, "%s: a container has at most %d keys", what, STANZA_COUNT_MAX);
+	case PQC_EINTEGRITY:
+		return err_set(e, r, "%s: its public key is not valid", what);
+	default:
+		return err_set(e, r, "%s: the key could not be wrapped", what);
+	}
+}
+
+static int add_passphrase(const struct seal_to *to, const struct pqx_header *h,
+			  const struct pqx_keys *k, struct keyblock *kb, struct err *e)
+{
+	const struct argon2_params usual = ARGON2_DEFAULT;
+	const struct argon2_params *a = to->argon != NULL ? to->argon : &usual;
+	int r;
+
+	if (to->passphrase[0] == '\0')
+		return err_set(e, PQC_EUSAGE, "the passphrase is empty");
+	if (!argon2_in_bounds(a))
+		return err_set(e, PQC_EUSAGE,
+			       "Argon2id takes 8192 to 1048576 KiB, 1 to 16 passes, 1 to 16 lanes");
+	if ((r = keyblock_add_passphrase(kb, h, k, to->passphrase, a)) != 0)
+		return add_failed(r, "passphrase", e);
+	return 0;
+}
+
+int seal_to_apply(const struct seal_to *to, const struct pqx_header *h, const struct pqx_keys *k,
+		  struct keyblock *kb, struct err *e)
+{
+	size_t i;
+	int r;
+
+	for (i = 0; i < to->nrecipients; i++) {
+		if ((r = keyblock_add_recipient(kb, h, k, to->recipients[i])) != 0)
+			return add_failed(r, "recipient", e);
+	}
+	if (to->kek != NULL && (r = keyblock_add_kek(kb, h, k, to->kek)) != 0)
+		return add_failed(r, "key-encryption key", e);
+	if (to->raw_key != NULL && (r = keyblock_add_raw(kb, h, k, to->raw_key)) != 0)
+		return add_failed(r, "raw key", e);
+	if (to->passphrase != NULL)
+		return add_passphrase(to, h, k, kb, e);
+	return 0;
+}
+
+/* Suite, part size, sender: what the options leave open is decided here. */
+static int choose(struct sealing *s, struct err *e)
+{
+	const struct seal_opts *o = s->o;
+	const struct public_identity *by = o->sign != NULL ? identity_public(o->sign) : NULL;
+	uint64_t n;
+
+	s->h.suite = o->suite;
+	if (s->h.suite == NULL)
+		s->h.suite = by != NULL ? by->suite : suite_by_id(SUITE_KYBER768);
+	if (by != NULL && by->suite != s->h.suite)
+		return err_set(e, PQC_EUSAGE, "an identity of %s cannot sign a container of %s",
+			       by->suite->name, s->h.suite->name);
+	if (by != NULL)
+		memcpy(s->h.sender_id, by->id, ID_LEN);
+	s->h.part_size = o->part_size != 0 ? o->part_size : PQX_PART_DEFAULT;
+	s->h.flags = o->to.kek == NULL ? PQX_FLAG_E2E : 0;
+	s->h.plain_size = s->src.seekable ? s->src.size : PQX_SIZE_UNKNOWN;
+	if (s->h.part_size < PQX_PART_MIN || s->h.part_size > PQX_PART_MAX ||
+	    (s->h.part_size & (s->h.part_size - 1)) != 0)
+		return err_set(e, PQC_EUSAGE,
+			       "part size %" PRIu32 ": not a power of two from %u to %u",
+			       s->h.part_size, PQX_PART_MIN, PQX_PART_MAX);
+	if (s->src.seekable && pqx_part_count(s->h.part_size, s->src.size, &n) != 0)
+		return err_set(e, PQC_ETOOBIG, "too large for parts of %" PRIu32 " bytes",
+			       s->h.part_size);
+	return 0;
+}
+
+static int write_head(struct sealing *s, struct err *e)
+{
+	struct keyblock *kb = keyblock_new();
+	uint8_t *head = malloc(PQX_BODY_OFFSET);
+	int r;
+
+	if (kb == NULL || head == NULL) {
+		r = err_set(e, PQC_ENOMEM, "no memory for the key block");
+		goto out;
+	}
+	if ((r = seal_to_apply(&s->o->to, &s->h, s->k, kb, e)) != 0)
+		goto out;
+	if ((r = pqx_head_encode(&s->h, s->k, kb, head)) != 0) {
+		err_set(e, r,
+			r == PQC_EUSAGE ? "nobody could open this: no recipient, no key"
+					: "the key block could not be made");
+		goto out;
+	}
+	r = sink_write(&s->dst, head, PQX_BODY_OFFSET, 0, e);
+out:
+	free(head);
+	keyblock_free(kb);
+	return r;
+}
+
+static int seal_piece(void *arg, struct aead *a, struct piece *p, struct err *e)
+{
+	const struct sealing *s = arg;
+	const struct span plain = {p->in, p->in_len};
+	int r;
+
+	r = pqx_part_seal(a, &s->h, s->k, p->i, p->final, &plain, p->out, p->leaf);
+	if (r != 0)
+		return err_set(e, r, "part %" PRIu64 " could not be sealed", p->i);
+	p->plain_len = p->in_len;
+	p->out_len = pqx_part_sealed_len(p->in_len);
+	return 0;
+}
+
+static int write_body(struct sealing *s, struct pipeline_result *r, struct err *e)
+{
+	const struct pipeline_opts p = {
+		.src = &s->src,
+		.src_len = s->src.size,
+		.src_piece = pqx_part_capacity(s->h.part_size),
+		.dst = &s->dst,
+		.dst_off = PQX_BODY_OFFSET,
+		.dst_piece = s->h.part_size,
+		.work = seal_piece,
+		.work_arg = s,
+		.suite = s->h.suite,
+		.threads = s->o->threads,
+		.plain_size = s->h.plain_size,
+		.progress = s->o->progress,
+		.progress_arg = s->o->arg,
+	};
+
+	return pipeline_run(&p, r, e);
+}
+
+/* Manifest and trailer; *len gets how many bytes that was. */
+static int write_tail(struct sealing *s, const struct pipeline_result *body, size_t *len,
+		      struct err *e)
+{
+	struct pqx_manifest m = {.n = body->n, .plain_size = body->plain_size, .time = s->o->time};
+	struct buf b = BUF_INIT(PQX_TAIL_MAX);
+	int r;
+
+	memcpy(m.root, body->root, HASH_MAX);
+	if ((r = pqx_manifest_make(&s->h, s->k, s->o->sign, &m, &b)) == 0) {
+		pqx_trailer_put(b.len, &b);
+		r = buf_error(&b);
+	}
+	if (r != 0)
+		err_set(e, r, "the manifest could not be made");
+	else
+		r = sink_write(&s->dst, b.p, b.len, PQX_BODY_OFFSET + body->dst_len, e);
+	*len = b.len;
+	buf_free(&b);
+	return r;
+}
+
+static int seal_all(struct sealing *s, struct seal_result *out, struct err *e)
+{
+	struct pipeline_result *body = calloc(1, sizeof(*body));
+	size_t tail;
+	int r;
+
+	if (body == NULL)
+		return err_set(e, PQC_ENOMEM, "no memory for the result");
+	if ((r = write_head(s, e)) != 0)
+		goto out;
+	if ((r = write_body(s, body, e)) != 0)
+		goto out;
+	if ((r = source_unchanged(&s->src, e)) != 0)
+		goto out;
+	if ((r = write_tail(s, body, &tail, e)) != 0)
+		goto out;
+	out->header = s->h;
+	out->n = body->n;
+	out->plain_size = body->plain_size;
+	out->sealed_size = PQX_BODY_OFFSET + body->dst_len + tail;
+	r = sink_finish(&s->dst, out->sealed_size, e);
+out:
+	free(body);
+	return r;
+}
+
+int seal_stream(const struct seal_opts *o, struct seal_result *out, struct err *e)
+{
+	struct sealing s = {.o = o};
+	int r;
+
+	if ((r = source_init(&s.src, o->in, e)) != 0)
+		return r;
+	if ((r = sink_init(&s.dst, o->out, e)) != 0)
+		return r;
+	if ((r = choose(&s, e)) != 0)
+		return r;
+	if ((s.k = secret_alloc(sizeof(*s.k))) == NULL)
+		return err_set(e, PQC_ENOMEM, "no memory for the keys");
+	if ((r = pqx_header_new(&s.h, s.k)) != 0)
+		err_set(e, r, "the keys of the container could not be made");
+	else
+		r = seal_all(&s, out, e);
+	secret_free(s.k, sizeof(*s.k));
+	return r;
+}
