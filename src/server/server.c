@@ -1,0 +1,382 @@
+/*
+ * The server's frame: listening, signals, the bundle of the minute, the
+ * sweep, drain and reload. Connections live in conn.c.
+ */
+#include <netdb.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "net/url.h"
+#include "server/internal.h"
+
+#define DISK_THREADS  4
+#define ACCEPT_ROUNDS 64
+#define SWEEP_MS      3600000u
+#define DRAIN_POLL_MS 100
+
+/* ---- the bundle of the minute ---- */
+
+static void rotate(struct timer *t)
+{
+	struct server *s = (struct server *)((char *)t - offsetof(struct server, rotate));
+	struct hs_bundle *b = NULL;
+	uint64_t ms = HS_BUNDLE_SECONDS * 1000;
+
+	if (hs_bundle_new(s->id, clock_unix(), &b) == 0) {
+		hs_bundle_unref(s->bundle);
+		s->bundle = b;
+		metric_add(&s->metrics, M_KEY_ROTATIONS, 1);
+	} else {
+		log_event(s->log, LOG_ERROR, "bundle.failed",
+			  (struct log_field[]){log_str("reason", "cannot make a KEM key"), {0}});
+		ms = 1000;
+	}
+	loop_timer_set(s->loop, t, ms);
+}
+
+/* ---- sweeping what was abandoned ---- */
+
+struct sweep {
+	struct job job;
+	struct server *s;
+	unsigned removed;
+	int rc;
+	struct err e;
+};
+
+static void sweep_run(struct job *j)
+{
+	struct sweep *w = (struct sweep *)j;
+
+	w->rc = store_sweep(w->s->store, clock_unix() - w->s->o.upload_ttl_ms / 1000, &w->removed,
+			    &w->e);
+}
+
+static void sweep_done(struct job *j)
+{
+	struct sweep *w = (struct sweep *)j;
+
+	if (w->rc != 0)
+		log_event(w->s->log, LOG_ERROR, "sweep.failed",
+			  (struct log_field[]){log_str("reason", w->e.msg), {0}});
+	else if (w->removed > 0)
+		log_event(w->s->log, LOG_INFO, "sweep.done",
+			  (struct log_field[]){log_u64("removed", w->removed), {0}});
+	free(w);
+}
+
+static void sweep(struct timer *t)
+{
+	struct server *s = (struct server *)((char *)t - offsetof(struct server, sweep));
+	struct sweep *w = calloc(1, sizeof(*w));
+
+	loop_timer_set(s->loop, t, SWEEP_MS);
+	if (w == NULL)
+		return;
+	w->s = s;
+	w->job = (struct job){.run = sweep_run, .done = sweep_done};
+	pool_submit(s->disk, &w->job);
+}
+
+/* ---- accept ---- */
+
+static void on_accept(struct watch *w, unsigned ready)
+{
+	struct server *s = ((struct listener *)w)->server;
+	struct sockaddr_storage a;
+	char host[48], port[8], peer[64];
+
+	(void)ready;
+	for (int i = 0; i < ACCEPT_ROUNDS; i++) {
+		socklen_t n = sizeof(a);
+		int fd = accept4(w->fd, (struct sockaddr *)&a, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+		if (fd < 0)
+			return;
+		metric_add(&s->metrics, M_ACCEPTED, 1);
+		if (s->conn_count >= s->o.max_connections) {
+			metric_add(&s->metrics, M_REJECTED, 1);
+			close(fd);
+			continue;
+		}
+		if (getnameinfo((struct sockaddr *)&a, n, host, sizeof(host), port, sizeof(port),
+				NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+			snprintf(peer, sizeof(peer), "unknown");
+		else
+			snprintf(peer, sizeof(peer), strchr(host, ':') ? "[%s]:%s" : "%s:%s", host,
+				 port);
+		conn_accept(s, fd, peer);
+	}
+}
+
+static void stop_listening(struct server *s)
+{
+	for (size_t i = 0; i < s->listening; i++) {
+		loop_watch_del(s->loop, &s->listen[i].w);
+		close(s->listen[i].w.fd);
+	}
+	s->listening = 0;
+}
+
+static int start_listening(struct server *s, struct err *e)
+{
+	for (size_t i = 0; i < s->o.listen_count; i++) {
+		struct listener *l = &s->listen[i];
+		int r = net_listen(s->o.listen[i], &l->w.fd, l->address, e);
+
+		if (r != 0)
+			return r;
+		l->server = s;
+		l->w.events = LOOP_READ;
+		l->w.cb = on_accept;
+		s->listening++;
+		if ((r = loop_watch_add(s->loop, &l->w)) != 0)
+			return err_set(e, r, "cannot watch the listening socket");
+	}
+	return 0;
+}
+
+/* ---- signals: drain and reload ---- */
+
+static void close_quiet(struct server *s, bool all)
+{
+	struct conn *c, *next;
+
+	for (c = s->conns; c != NULL; c = next) {
+		next = c->next;
+		if (all || (!c->transfer && c->task == NULL))
+			conn_close(c);
+	}
+}
+
+static void drain_poll(struct timer *t)
+{
+	struct server *s = (struct server *)((char *)t - offsetof(struct server, drain));
+
+	if (!s->forced && clock_ms() < s->drain_until) {
+		if (s->transfers == 0 && s->puts == NULL)
+			loop_stop(s->loop);
+	} else if (!s->forced && s->transfers > 0) {
+		struct conn *c, *next;
+
+		s->forced = true;
+		for (c = s->conns; c != NULL; c = next) {
+			next = c->next;
+			if (c->phase == PHASE_OPEN)
+				conn_fail(c, PQC_ETEMP, "the server is going down; connect again");
+			conn_kick(c);
+		}
+		s->drain_until = clock_ms() + 2000;
+	} else if (s->puts == NULL || clock_ms() >= s->drain_until) {
+		close_quiet(s, true);
+		loop_stop(s->loop);
+	}
+	loop_timer_set(s->loop, t, DRAIN_POLL_MS);
+}
+
+static void begin_drain(struct server *s)
+{
+	if (s->draining) {
+		s->drain_until = 0; /* asked twice: now */
+		return;
+	}
+	s->draining = true;
+	log_event(s->log, LOG_INFO, "server.draining",
+		  (struct log_field[]){log_u64("active_transfers", s->transfers),
+				       log_u64("timeout_ms", s->o.drain_ms),
+				       {0}});
+	stop_listening(s);
+	close_quiet(s, false);
+	s->drain_until = clock_ms() + s->o.drain_ms;
+	s->drain.cb = drain_poll;
+	loop_timer_set(s->loop, &s->drain, 0);
+}
+
+static int load_tls(const struct server_opts *o, struct tls_ctx **out, struct err *e)
+{
+	*out = NULL;
+	return o->tls_cert == NULL ? 0 : tls_server_ctx(o->tls_cert, o->tls_key, out, e);
+}
+
+/* Everything is read before anything is changed: a mistake in a file leaves the server as it was. */
+static void reload(struct server *s)
+{
+	struct server_opts o = s->o;
+	struct access *a = NULL;
+	struct tls_ctx *tls = NULL;
+	struct err e = {0};
+	int r = 0;
+
+	if (o.reload != NULL)
+		r = o.reload(o.reload_arg, &o, &e);
+	if (r == 0)
+		r = access_load(o.access_file, &a, &e);
+	if (r == 0)
+		r = load_tls(&o, &tls, &e);
+	if (r != 0) {
+		access_free(a);
+		log_event(s->log, LOG_ERROR, "reload.failed",
+			  (struct log_field[]){log_str("reason", e.msg), {0}});
+		return;
+	}
+	access_free(s->access);
+	tls_ctx_unref(s->tls);
+	s->access = a;
+	s->tls = tls;
+	s->o = o;
+	log_event(s->log, LOG_INFO, "reload.done",
+		  (struct log_field[]){log_u64("authorised_identities", access_count(a)), {0}});
+}
+
+static void on_signal(struct watch *w, unsigned ready)
+{
+	struct server *s = (struct server *)((char *)w - offsetof(struct server, signals));
+	struct signalfd_siginfo si;
+
+	(void)ready;
+	while (read(w->fd, &si, sizeof(si)) == (ssize_t)sizeof(si)) {
+		if (si.ssi_signo == SIGHUP)
+			reload(s);
+		else
+			begin_drain(s);
+	}
+}
+
+static int watch_signals(struct server *s)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	if (pthread_sigmask(SIG_BLOCK, &set, NULL) != 0)
+		return PQC_EFAIL;
+	s->signals.fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+	s->signals.events = LOOP_READ;
+	s->signals.cb = on_signal;
+	return s->signals.fd < 0 ? PQC_EFAIL : loop_watch_add(s->loop, &s->signals);
+}
+
+/* ---- life ---- */
+
+static void notify(void *arg)
+{
+	loop_wake(arg);
+}
+
+static void on_wake(void *arg)
+{
+	struct server *s = arg;
+
+	pool_reap(s->cpu);
+	pool_reap(s->disk);
+}
+
+static int make_workers(struct server *s)
+{
+	struct pool_opts cpu = {.threads = s->o.threads, .notify = notify, .arg = s->loop};
+	struct pool_opts disk = {.threads = DISK_THREADS, .notify = notify, .arg = s->loop};
+	size_t n = s->o.threads > 0 ? s->o.threads : 1;
+
+	if ((s->aead = calloc(n, sizeof(struct aead *))) == NULL)
+		return PQC_ENOMEM;
+	for (s->aead_count = 0; s->aead_count < n; s->aead_count++)
+		if ((s->aead[s->aead_count] = aead_new()) == NULL)
+			return PQC_ENOMEM;
+	loop_on_wake(s->loop, on_wake, s);
+	return pool_new(&s->cpu, &cpu) != 0 ? PQC_ENOMEM : pool_new(&s->disk, &disk);
+}
+
+int server_new(struct server **out, const struct server_opts *o, const struct identity *id,
+	       const struct kek *kek, struct logger *log, struct err *e)
+{
+	struct server *s = calloc(1, sizeof(*s));
+	int r;
+
+	if (s == NULL)
+		return err_set(e, PQC_ENOMEM, "out of memory");
+	s->o = *o;
+	s->id = id;
+	s->kek = kek;
+	s->log = log;
+	s->signals.fd = -1;
+	s->started = clock_unix();
+	metric_set(&s->metrics, M_START, s->started);
+	if ((r = store_open(&s->store, o->data_dir, e)) != 0 ||
+	    (r = access_load(o->access_file, &s->access, e)) != 0 ||
+	    (r = load_tls(o, &s->tls, e)) != 0)
+		goto out;
+	if ((r = loop_new(&s->loop)) != 0 || (r = watch_signals(s)) != 0 ||
+	    (r = make_workers(s)) != 0) {
+		err_set(e, r, "cannot set up the event loop");
+		goto out;
+	}
+	s->rotate.cb = rotate;
+	rotate(&s->rotate);
+	s->sweep.cb = sweep;
+	loop_timer_set(s->loop, &s->sweep, 0);
+	if (s->bundle == NULL)
+		r = err_set(e, PQC_ECRYPTO, "cannot make a KEM key");
+	else
+		r = start_listening(s, e);
+out:
+	if (r != 0)
+		server_free(s);
+	else
+		*out = s;
+	return r;
+}
+
+const char *server_address(const struct server *s, size_t i)
+{
+	return i < s->listening ? s->listen[i].address : NULL;
+}
+
+int server_run(struct server *s, struct err *e)
+{
+	int r = loop_run(s->loop);
+
+	if (r != 0)
+		return err_set(e, r, "the event loop failed");
+	log_event(s->log, LOG_INFO, "server.stopped",
+		  (struct log_field[]){log_str("drained", s->forced ? "no" : "yes"), {0}});
+	return s->forced ? err_set(e, PQC_ETEMP,
+				   "the drain timeout ended transfers; they can be resumed")
+			 : 0;
+}
+
+void server_free(struct server *s)
+{
+	if (s == NULL)
+		return;
+	stop_listening(s);
+	close_quiet(s, true);
+	/* Puts whose connections are gone still record what arrived: let them. */
+	for (int i = 0; s->puts != NULL && i < 100; i++)
+		if (loop_once(s->loop, 100) != 0)
+			break;
+	pool_free(s->cpu);
+	pool_free(s->disk);
+	for (size_t i = 0; i < s->aead_count; i++)
+		aead_free(s->aead[i]);
+	free(s->aead);
+	hs_bundle_unref(s->bundle);
+	tls_ctx_unref(s->tls);
+	access_free(s->access);
+	store_close(s->store);
+	if (s->signals.fd >= 0) {
+		loop_watch_del(s->loop, &s->signals);
+		close(s->signals.fd);
+	}
+	loop_free(s->loop);
+	free(s);
+}

@@ -1,0 +1,50 @@
+/*
+ * The server: one event loop, workers for the bytes of parts, workers for the disk.
+ * server_run blocks until SIGTERM or SIGINT has been honoured; SIGHUP reloads.
+ */
+#ifndef PQC_SERVER_SERVER_H
+#define PQC_SERVER_SERVER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/log.h"
+#include "container/keyblock.h"
+#include "crypto/identity.h"
+
+#define SERVER_LISTEN_MAX 8
+
+struct server_opts {
+	const char *listen[SERVER_LISTEN_MAX]; /* "ADDR:PORT" */
+	size_t listen_count;
+	const char *data_dir;
+	const char *access_file;	/* authorised identities */
+	const char *tls_cert, *tls_key; /* both or neither */
+	const char *const *origins;	/* NULL-terminated; NULL: none */
+	unsigned threads;		/* workers for parts; 0: on the loop's thread */
+	unsigned max_connections, max_transfers;
+	uint32_t max_part_size; /* bytes */
+	uint64_t max_size;	/* plaintext bytes of one object */
+	uint64_t min_free;	/* refuse new uploads that would leave less free */
+	uint64_t direct_from;	/* bytes: larger uploads bypass the page cache */
+	uint64_t upload_ttl_ms; /* unfinished uploads untouched for longer are removed */
+	uint64_t drain_ms;	/* how long SIGTERM waits for transfers */
+	/* SIGHUP: the owner re-reads its configuration into o; nonzero keeps the old. */
+	int (*reload)(void *arg, struct server_opts *o, struct err *e);
+	void *reload_arg;
+};
+
+struct server;
+
+/*
+ * id and kek are borrowed for the server's life. On success the sockets listen already:
+ * server_address(i) tells where (port 0 is replaced by the real one).
+ */
+int server_new(struct server **out, const struct server_opts *o, const struct identity *id,
+	       const struct kek *kek, struct logger *log, struct err *e) MUST_CHECK;
+const char *server_address(const struct server *s, size_t i);
+/* 0: drained and stopped. PQC_ETEMP: the drain timeout ended transfers. */
+int server_run(struct server *s, struct err *e) MUST_CHECK;
+void server_free(struct server *s);
+
+#endif
