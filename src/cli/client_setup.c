@@ -1,0 +1,117 @@
+#include "cli/client_setup.h"
+
+#include <string.h>
+
+#include "base/file.h"
+#include "base/text.h"
+#include "cli/out.h"
+#include "net/stream.h"
+
+static void on_progress(void *arg, const struct progress *p)
+{
+	struct session_ui *s = arg;
+
+	if (p->committing)
+		meter_phase(&s->meter, "all is there; waiting for the receipt");
+	else
+		meter_update(&s->meter, p->done, p->total, p->resumed);
+}
+
+static void on_notice(void *arg, const char *event, const char *text)
+{
+	struct session_ui *s = arg;
+
+	meter_note(&s->meter, "%s: %s: %s", s->meter.label, event, text);
+}
+
+static int find_paths(struct session_ui *s, const struct cli *c, struct err *e)
+{
+	int rc;
+
+	if ((rc = path_option(c, "known-servers", "known_servers", s->known, e)) != 0 ||
+	    (rc = home_path("state", s->state, e)) != 0 ||
+	    (rc = path_make_parent(s->known, e)) != 0)
+		return rc;
+	s->o.known_servers = s->known;
+	s->o.state_dir = s->state;
+	return file_mkdirs(s->state, 0700, e);
+}
+
+/* ping identifies nobody; the client's interface wants a key all the same, so any will do. */
+static int find_identity(struct session_ui *s, const struct cli *c, bool needed, struct err *e)
+{
+	int rc = needed ? own_identity(c, "passphrase-file", &s->identity, e) : 0;
+
+	if (rc == 0 && !needed && identity_generate(suite_by_id(SUITE_KYBER768), &s->identity) != 0)
+		rc = err_set(e, PQC_ECRYPTO, "cannot make a key");
+	s->o.identity = s->identity;
+	return rc;
+}
+
+int session_begin(struct session_ui *s, const struct cli *c, const struct url *u,
+		  bool with_identity, struct err *e)
+{
+	bool expects;
+	int rc;
+
+	memset(s, 0, sizeof(*s));
+	s->json = opt_flag(c->opts, "json");
+	s->quiet = opt_flag(c->opts, "quiet");
+	s->o.accept_new = opt_flag(c->opts, "accept-new");
+	s->o.connect_ms = (unsigned)opt_number(c->opts, "timeout");
+	s->o.idle_ms = (unsigned)opt_number(c->opts, "idle-timeout");
+	s->o.retry_ms = opt_number(c->opts, "retry-for");
+	s->o.threads = 1;
+	s->o.progress = on_progress;
+	s->o.notice = on_notice;
+	s->o.arg = s;
+	s->o.cancel = signals_flag();
+	meter_begin(&s->meter, u->host_port, s->quiet);
+	if ((rc = id_option(c, "server-id", s->expect, &expects, e)) != 0 ||
+	    (rc = find_paths(s, c, e)) != 0)
+		return rc;
+	s->o.expect_id = expects ? s->expect : NULL;
+	if (u->tls && (rc = tls_client_ctx(opt_text(c->opts, "ca"), &s->tls, e)) != 0)
+		return rc;
+	s->o.tls = s->tls;
+	signals_catch();
+	return find_identity(s, c, with_identity, e);
+}
+
+void session_end(struct session_ui *s)
+{
+	identity_free(s->identity);
+	tls_ctx_unref(s->tls);
+}
+
+int session_advise(int rc, struct err *e)
+{
+	if (rc == PQC_EINTERRUPTED)
+		err_set(e, rc, "interrupted; run the same command again to go on where it stopped");
+	return rc;
+}
+
+static bool is_of_one_file(int rc)
+{
+	return rc == PQC_ENOTFOUND || rc == PQC_EREFUSED || rc == PQC_EEXIST || rc == PQC_ENAME ||
+	       rc == PQC_EIO || rc == PQC_ECHANGED || rc == PQC_EINTEGRITY || rc == PQC_ETOOBIG;
+}
+
+int session_carry_on(struct session_ui *s, const char *what, int rc, struct err *e)
+{
+	if (rc == 0 || !is_of_one_file(rc))
+		return rc;
+	err_prefix(e, "%s", what);
+	out_error("pqc", rc, e, s->json);
+	if (s->failed++ == 0)
+		s->failed_rc = rc;
+	return 0;
+}
+
+int session_verdict(const struct session_ui *s, struct err *e)
+{
+	if (s->failed == 0)
+		return 0;
+	return err_set(e, s->failed_rc, "%u file%s failed for the reasons above", s->failed,
+		       s->failed == 1 ? "" : "s");
+}

@@ -1,0 +1,42 @@
+/*
+ * What goes to a person or a script. Control characters and characters that deceive the eye are
+ * replaced by '?' in everything but constant texts, so that no name or comment steers a terminal.
+ */
+#ifndef PQC_CLI_OUT_H
+#define PQC_CLI_OUT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/buf.h"
+
+/* To standard output: data. */
+void out(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* To standard error: what happens. A line; note_part leaves out its end. */
+void note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void note_part(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* A constant text, as it is. */
+void out_text(const char *text);
+/* Flush standard output. An error of any write so far is told here. */
+int out_finish(struct err *e) MUST_CHECK;
+
+/* "who: message" on standard error; with json also an object on standard output. */
+void out_error(const char *who, int rc, const struct err *e, bool json);
+
+/* A JSON object on one line of standard output. */
+struct json {
+	struct buf b;
+	bool comma;
+};
+void json_begin(struct json *j, const char *event); /* {"event":"..." */
+void json_str(struct json *j, const char *key, const char *value);
+void json_u64(struct json *j, const char *key, uint64_t value);
+void json_f64(struct json *j, const char *key, double value);
+void json_bool(struct json *j, const char *key, bool value);
+void json_hex(struct json *j, const char *key, const uint8_t *p, size_t n);
+void json_open(struct json *j, const char *key, char bracket); /* key NULL: in an array */
+void json_close(struct json *j, char bracket);
+void json_end(struct json *j); /* prints and frees */
+
+#endif
