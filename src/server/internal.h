@@ -41,6 +41,8 @@ struct server {
 	struct tls_ctx *tls;
 	struct hs_bundle *bundle;
 	struct timer rotate, sweep, drain;
+	struct job trash;
+	bool trash_running, trash_again;
 	struct listener listen[SERVER_LISTEN_MAX];
 	size_t listening;
 	struct watch signals;
@@ -122,6 +124,9 @@ struct task {
 	struct err e;
 };
 void task_start(struct conn *c, struct task *t);
+
+/* server.c: remove, on a disk worker, the bytes of what was replaced or deleted. */
+void server_empty_trash(struct server *s);
 
 /* conn.c */
 void conn_accept(struct server *s, int fd, const char *peer);

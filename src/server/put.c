@@ -13,11 +13,9 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "container/manifest.h"
 #include "container/part.h"
 #include "crypto/secmem.h"
-#include "protocol/receiver.h"
-#include "server/internal.h"
+#include "server/put_impl.h"
 
 #define SLOTS	     6
 #define SLOT_ALIGN   4096
@@ -25,61 +23,6 @@
 #define FLUSH_BYTES  (64u << 20) /* written but not yet durable: start a flush */
 #define FLUSH_STREAM (4u << 20)	 /* the same for a stream, whose sender keeps what is not durable */
 #define FLUSH_MS     500
-#define BATCH_MAX    4096 /* parts in one flush */
-
-struct slot {
-	struct job job;
-	struct put *put;
-	uint8_t *p; /* part_size + tag, SLOT_ALIGN-aligned */
-	struct frame f;
-	uint8_t head[FRAME_LEN], mask[4], leaf[HASH_MAX];
-	bool busy, known;
-	int rc;
-	struct err e;
-};
-
-struct batch {
-	uint64_t part[BATCH_MAX];
-	uint8_t leaf[BATCH_MAX * HASH_MAX];
-	size_t count;
-	uint64_t bytes;
-};
-
-struct put {
-	struct server *srv;
-	struct put *prev, *next;
-	struct conn *c;		 /* NULL: the connection is gone */
-	struct opening *waiting; /* a newer connection's request for the same file */
-	struct upload *up;
-	struct session *session; /* c's while there is a c, then ours */
-	struct receiver *rx;
-	uint8_t owner[ID_LEN];
-	char name[NAME_MAX_LEN + 1];
-	struct slot slot[SLOTS], *filling;
-	unsigned busy; /* slots with a worker */
-	struct batch *fill, *flushing;
-	struct job flush_job, commit_job;
-	bool flush_running, commit_running, commit_asked, failed;
-	int flush_rc, commit_rc;
-	struct err flush_err, commit_err;
-	struct timer timer;
-	struct buf manifest, receipt;
-	uint64_t began, bytes_in;
-	struct pqx_manifest signed_by_client; /* decoded, once commit_asked */
-};
-
-/* A put request on its way to the disk and back. */
-struct opening {
-	struct task t;
-	bool resume;
-	uint8_t owner[ID_LEN];
-	char name[NAME_MAX_LEN + 1];
-	struct pqx_header header;
-	struct buf keyblock;
-	struct pqx_keys keys;
-	struct upload *up;
-	struct partset held;
-};
 
 static void advance(struct put *p);
 static void settle(struct put *p);
@@ -315,8 +258,9 @@ static void send_receipt(struct put *p)
 {
 	struct msg m = {.type = MSG_RECEIPT, .has = 1u << TAG_MANIFEST | 1u << TAG_RECEIPT};
 
-	m.manifest = (struct span){p->manifest.p, p->manifest.len};
-	m.receipt = (struct span){p->receipt.p, p->receipt.len};
+	/* What is on the disk counts: a commit that was cut short may have left its own. */
+	m.manifest = upload_manifest(p->up);
+	m.receipt = upload_receipt(p->up);
 	if (conn_send(p->c, &m) != 0)
 		conn_fail(p->c, PQC_EFAIL, "cannot send the receipt");
 	else
@@ -334,6 +278,7 @@ static void commit_done(struct job *j)
 		     p->commit_err.msg[0] ? p->commit_err.msg : err_meaning(p->commit_rc));
 	} else {
 		metric_add(&s->metrics, M_PUTS, 1);
+		server_empty_trash(s);
 		log_event(s->log, LOG_INFO, "put.done",
 			  (struct log_field[]){log_str("name", p->name),
 					       log_id("client", p->owner),
@@ -412,15 +357,6 @@ static void advance(struct put *p)
 	pool_submit(p->srv->disk, &p->commit_job);
 }
 
-static void opening_free(struct opening *o)
-{
-	upload_free(o->up);
-	partset_free(&o->held);
-	buf_free(&o->keyblock);
-	secret_wipe(o, sizeof(*o));
-	free(o);
-}
-
 static void put_free(struct put *p)
 {
 	struct server *s = p->srv;
@@ -458,7 +394,7 @@ static void settle(struct put *p)
 		put_free(p);
 }
 
-static void op_detach(struct conn *c)
+void put_detach(struct conn *c)
 {
 	struct put *p = c->state;
 
@@ -476,78 +412,20 @@ static const struct op put_op = {
 	.control = op_control,
 	.data = op_data,
 	.data_end = op_data_end,
-	.detach = op_detach,
+	.detach = put_detach,
 };
 
-/* ---- opening ---- */
+/* ---- beginning ---- */
 
-static int add_range(void *arg, uint64_t first, uint64_t count)
+static void put_link(struct server *s, struct put *p)
 {
-	return partset_add(arg, first, count);
+	p->next = s->puts;
+	if (s->puts != NULL)
+		s->puts->prev = p;
+	s->puts = p;
 }
 
-static bool past_the_cache(const struct opening *o)
-{
-	uint64_t size = o->header.plain_size;
-
-	return size != PQX_SIZE_UNKNOWN && size >= o->t.srv->o.direct_from;
-}
-
-static int open_new(struct opening *o, struct err *e)
-{
-	const struct server *s = o->t.srv;
-	struct upload_new n = {.name = o->name, .owner = o->owner, .header = &o->header};
-	struct keyblock *kb = NULL;
-	struct buf enc = BUF_INIT(PQX_KEYBLOCK_MAX);
-	size_t used;
-	int r;
-
-	r = keyblock_decode(&o->header, o->keyblock.p, o->keyblock.len, &kb, &used);
-	if (r == 0 && used != o->keyblock.len)
-		r = PQC_EPROTO;
-	if (r == 0)
-		r = keyblock_verify(kb, &o->header, &o->keys);
-	if (r == 0)
-		r = keyblock_add_kek(kb, &o->header, &o->keys, s->kek);
-	if (r == 0)
-		r = keyblock_encode(kb, &o->header, &o->keys, &enc);
-	if (r != 0) {
-		err_set(e, r, "the key block is not acceptable");
-		goto out;
-	}
-	n.keyblock = enc.p;
-	n.keyblock_len = enc.len;
-	n.now = clock_unix();
-	n.direct = past_the_cache(o);
-	r = upload_begin(o->t.srv->store, &n, &o->up, e);
-out:
-	keyblock_free(kb);
-	buf_free(&enc);
-	return r;
-}
-
-static int open_again(struct opening *o, struct err *e)
-{
-	int r = upload_resume(o->t.srv->store, o->owner, o->name, o->header.raw, &o->up, e);
-
-	if (r == 0 && !upload_committed(o->up)) {
-		if (past_the_cache(o))
-			upload_use_direct(o->up);
-		r = request_dek(o->t.srv, &o->header, upload_keyblock(o->up), &o->keys);
-		if (r == 0)
-			r = upload_held(o->up, add_range, &o->held);
-	}
-	return r;
-}
-
-static void opening_run(struct task *t)
-{
-	struct opening *o = (struct opening *)t;
-
-	t->rc = o->resume ? open_again(o, &t->e) : open_new(o, &t->e);
-}
-
-static int put_new(struct opening *o, struct conn *c, struct put **out)
+int put_new(struct opening *o, struct conn *c)
 {
 	struct put *p = calloc(1, sizeof(*p));
 	struct receiver_opts ro = {
@@ -579,187 +457,11 @@ static int put_new(struct opening *o, struct conn *c, struct put **out)
 	p->up = o->up;
 	o->up = NULL; /* transferred */
 	p->c = c;
+	p->session = c->session;
 	p->began = clock_ms();
 	p->timer.cb = on_flush_timer;
-	*out = p;
+	c->op = &put_op;
+	c->state = p;
+	put_link(p->srv, p);
 	return 0;
-}
-
-static int reply_accepted(struct opening *o, struct conn *c)
-{
-	struct msg m = {.type = MSG_REPLY, .status = ST_ACCEPTED, .window = WINDOW};
-	struct buf ranges = BUF_INIT(PARTSET_MAX * 16);
-	int r;
-
-	m.has = 1u << TAG_STATUS;
-	if (upload_committed(o->up)) {
-		m.has |= 1u << TAG_MANIFEST | 1u << TAG_RECEIPT;
-		m.manifest = upload_manifest(o->up);
-		m.receipt = upload_receipt(o->up);
-	} else {
-		partset_encode(&o->held, &ranges);
-		m.has |= 1u << TAG_HANDLE | 1u << TAG_WINDOW | 1u << TAG_RANGES | 1u << TAG_DEK;
-		m.ranges = (struct span){ranges.p, ranges.len};
-		m.dek = (struct span){o->keys.dek, KEY_LEN};
-	}
-	r = buf_error(&ranges) != 0 ? buf_error(&ranges) : conn_reply(c, &m);
-	buf_free(&ranges);
-	return r;
-}
-
-static void put_link(struct server *s, struct put *p)
-{
-	p->next = s->puts;
-	if (s->puts != NULL)
-		s->puts->prev = p;
-	s->puts = p;
-}
-
-static void opening_done(struct task *t, struct conn *c)
-{
-	struct opening *o = (struct opening *)t;
-	struct put *p = NULL;
-	bool committed = t->rc == 0 && upload_committed(o->up);
-	int r = t->rc;
-
-	if (c == NULL) {
-		opening_free(o);
-		return;
-	}
-	if (r == PQC_ENOTFOUND || r == PQC_EREFUSED)
-		r = err_set(&t->e, PQC_EREFUSED, "not found or not allowed");
-	if (r == 0 && (r = reply_accepted(o, c)) == 0 && !committed)
-		r = put_new(o, c, &p);
-	if (r != 0) {
-		conn_fail(c, r, t->e.msg[0] != '\0' ? t->e.msg : err_meaning(r));
-	} else if (committed) {
-		conn_finish(c);
-	} else {
-		p->session = c->session;
-		c->op = &put_op;
-		c->state = p;
-		put_link(c->srv, p);
-		if (o->resume)
-			metric_add(&c->srv->metrics, M_RESUMES, 1);
-		log_event(c->srv->log, LOG_INFO, o->resume ? "put.resumed" : "put.begun",
-			  (struct log_field[]){log_str("name", p->name),
-					       log_id("client", p->owner),
-					       log_str("peer", c->peer),
-					       log_id("file_id", o->header.file_id),
-					       log_u64("held_parts", partset_count(&o->held)),
-					       {0}});
-	}
-	opening_free(o);
-}
-
-static struct put *find_put(struct server *s, const uint8_t file_id[32])
-{
-	struct put *p = s->puts;
-
-	while (p != NULL && memcmp(upload_header(p->up)->file_id, file_id, 32) != 0)
-		p = p->next;
-	return p;
-}
-
-/* A put of the same file is still there: end its connection and wait for it to settle. */
-static void supersede(struct put *old, struct opening *o, struct conn *c)
-{
-	struct conn *oc = old->c;
-
-	if (old->waiting != NULL && old->waiting->t.c != NULL) {
-		struct conn *wc = old->waiting->t.c;
-
-		wc->task = NULL;
-		conn_fail(wc, PQC_ETEMP, "superseded by a newer connection");
-		conn_kick(wc);
-		opening_free(old->waiting);
-	} else if (old->waiting != NULL) {
-		opening_free(old->waiting);
-	}
-	o->t.srv = c->srv;
-	o->t.c = c;
-	c->task = &o->t;
-	old->waiting = o;
-	if (oc != NULL) {
-		conn_fail(oc, PQC_ETEMP, "superseded by a newer connection");
-		op_detach(oc); /* old may be gone now, and o on its way */
-		conn_kick(oc);
-	}
-}
-
-/* Everything about the request that needs no disk. 0, or an error in e. */
-static int check_request(struct conn *c, const struct msg *m, struct opening *o, struct err *e)
-{
-	const struct server_opts *opt = &c->srv->o;
-	const uint8_t *hdr = m->header.p;
-
-	if (!msg_has(m, TAG_NAME) || !msg_has(m, TAG_HEADER) ||
-	    pqx_header_decode(hdr, &o->header) != 0)
-		return err_set(e, PQC_EPROTO, "put needs a name and a valid header");
-	if (memcmp(o->header.sender_id, c->client_id, ID_LEN) != 0 || o->header.flags != 0 ||
-	    o->header.suite != identity_public(c->srv->id)->suite)
-		return err_set(e, PQC_EPROTO,
-			       "the header is not the client's, or not of this server's suite");
-	if (o->header.part_size > opt->max_part_size)
-		return err_set(e, PQC_EQUOTA, "part size %u is larger than this server takes (%u)",
-			       o->header.part_size, opt->max_part_size);
-	if (o->header.plain_size != PQX_SIZE_UNKNOWN && o->header.plain_size > opt->max_size)
-		return err_set(e, PQC_EQUOTA, "%llu bytes are more than this server takes (%llu)",
-			       (unsigned long long)o->header.plain_size,
-			       (unsigned long long)opt->max_size);
-	o->resume = !msg_has(m, TAG_DEK);
-	if (o->resume)
-		return 0;
-	if (!msg_has(m, TAG_KEYBLOCK) || pqx_keys_derive(&o->header, m->dek.p, &o->keys) != 0)
-		return err_set(e, PQC_EPROTO, "the key does not belong to the header");
-	buf_put(&o->keyblock, m->keyblock.p, m->keyblock.n);
-	return buf_error(&o->keyblock);
-}
-
-static int check_space(struct server *s, const struct opening *o, struct err *e)
-{
-	uint64_t free_bytes, total, need = 0;
-
-	if (o->resume || store_space(s->store, &free_bytes, &total) != 0)
-		return 0;
-	if (o->header.plain_size != PQX_SIZE_UNKNOWN)
-		need = pqx_body_len(o->header.part_size, o->header.plain_size);
-	if (need + s->o.min_free < need || need + s->o.min_free > free_bytes)
-		return err_set(e, PQC_EQUOTA,
-			       "the server's disk has no room: %llu bytes needed, %llu free of "
-			       "which %llu are kept",
-			       (unsigned long long)need, (unsigned long long)free_bytes,
-			       (unsigned long long)s->o.min_free);
-	return 0;
-}
-
-void put_start(struct conn *c, const struct msg *m)
-{
-	struct opening *o = calloc(1, sizeof(*o));
-	struct err e = {0};
-	struct put *old;
-	int r = PQC_ENOMEM;
-
-	if (o == NULL)
-		goto fail;
-	buf_init(&o->keyblock, PQX_KEYBLOCK_MAX);
-	memcpy(o->owner, c->client_id, ID_LEN);
-	if ((r = check_request(c, m, o, &e)) != 0 || (r = check_space(c->srv, o, &e)) != 0)
-		goto fail;
-	memcpy(o->name, m->name.p, m->name.n);
-	if (!transfer_enter(c)) {
-		r = err_set(&e, PQC_ETEMP, "the server is busy: too many transfers");
-		goto fail;
-	}
-	o->t.run = opening_run;
-	o->t.done = opening_done;
-	if ((old = find_put(c->srv, o->header.file_id)) != NULL)
-		supersede(old, o, c);
-	else
-		task_start(c, &o->t);
-	return;
-fail:
-	if (o != NULL)
-		opening_free(o);
-	conn_fail(c, r, e.msg[0] != '\0' ? e.msg : err_meaning(r));
 }

@@ -159,10 +159,12 @@ static void delete_done(struct task *t, struct conn *c)
 	struct deletion *d = (struct deletion *)t;
 	struct msg m = {.type = MSG_REPLY, .status = ST_ACCEPTED, .has = 1u << TAG_STATUS};
 
-	if (t->rc == 0)
+	if (t->rc == 0) {
+		server_empty_trash(t->srv);
 		log_event(t->srv->log, LOG_INFO, "delete.done",
 			  (struct log_field[]){
 				  log_str("name", d->name), log_id("client", d->owner), {0}});
+	}
 	if (c != NULL && t->rc == 0 && conn_reply(c, &m) == 0)
 		conn_finish(c);
 	else if (c != NULL && (t->rc == PQC_ENOTFOUND || t->rc == PQC_EREFUSED))

@@ -86,6 +86,32 @@ static void sweep(struct timer *t)
 	pool_submit(s->disk, &w->job);
 }
 
+/* ---- the trash: large files take long to remove, and nobody has to wait for it ---- */
+
+static void trash_run(struct job *j)
+{
+	store_empty_trash(((struct server *)((char *)j - offsetof(struct server, trash)))->store);
+}
+
+static void trash_done(struct job *j)
+{
+	struct server *s = (struct server *)((char *)j - offsetof(struct server, trash));
+
+	s->trash_running = false;
+	if (s->trash_again)
+		server_empty_trash(s);
+}
+
+void server_empty_trash(struct server *s)
+{
+	s->trash_again = s->trash_running;
+	if (s->trash_running)
+		return;
+	s->trash_running = true;
+	s->trash = (struct job){.run = trash_run, .done = trash_done};
+	pool_submit(s->disk, &s->trash);
+}
+
 /* ---- accept ---- */
 
 static void on_accept(struct watch *w, unsigned ready)

@@ -251,12 +251,17 @@ static int delete_named(struct store *s, const char *name, const uint8_t owner[I
 
 int store_delete(struct store *s, const char *name, const uint8_t owner[ID_LEN], struct err *e)
 {
-	unsigned removed = 0;
 	int rc;
 
 	pthread_mutex_lock(&s->lock);
 	rc = delete_named(s, name, owner, e);
 	pthread_mutex_unlock(&s->lock);
-	trash_empty(s, &removed);
 	return rc;
+}
+
+void store_empty_trash(struct store *s)
+{
+	unsigned removed = 0;
+
+	trash_empty(s, &removed);
 }

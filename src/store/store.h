@@ -137,6 +137,11 @@ int store_delete(struct store *s, const char *name, const uint8_t owner[ID_LEN],
 int store_list(struct store *s, char cursor[65],
 	       int (*each)(void *arg, const struct object_info *info), void *arg, bool *more,
 	       struct err *e) MUST_CHECK;
+/*
+ * Remove the bytes of what was replaced, deleted or abandoned: those calls only
+ * put objects aside, because removing a large file takes long. What fails is for the next time.
+ */
+void store_empty_trash(struct store *s);
 /* Remove uploads not committed and untouched since `before`, dangling names, and trash. Counts what went. */
 int store_sweep(struct store *s, uint64_t before, unsigned *removed, struct err *e) MUST_CHECK;
 

@@ -92,7 +92,7 @@ static int reserve(const struct upload *u, struct err *e)
 	return err_sys(e, errno, "reserving space");
 }
 
-static int write_info(const struct upload *u, struct err *e)
+int upload_write_info(const struct upload *u, struct err *e)
 {
 	struct buf b = BUF_INIT(RECORD_MAX);
 	int rc = record_encode(&u->r, &b);
@@ -115,7 +115,7 @@ static int fill_dir(struct upload *u, struct err *e)
 	    (rc = dir_file(u->dir, "leaves", create, &u->leaves, e)) != 0 ||
 	    (rc = dir_write(u->dir, "head", &(struct span){u->head.p, u->head.len}, e)) != 0)
 		return rc;
-	return write_info(u, e);
+	return upload_write_info(u, e);
 }
 
 static int make_dir(struct upload *u, struct err *e)
@@ -179,49 +179,6 @@ out:
 
 /* ---- resuming ---- */
 
-/* Is u's directory the one that its file_id leads to? It is not when it was dropped meanwhile. */
-static int still_there(const struct upload *u, struct err *e)
-{
-	struct stat ours, now;
-	int fd, rc;
-
-	if ((rc = object_dir(u->s, u->h.file_id, &fd, e)) == 0) {
-		if (fstat(fd, &now) != 0 || fstat(u->dir, &ours) != 0)
-			rc = err_sys(e, errno, "upload");
-		else if (now.st_ino != ours.st_ino || now.st_dev != ours.st_dev)
-			rc = PQC_ENOTFOUND;
-		close(fd);
-	}
-	return rc == PQC_ENOTFOUND ? err_set(e, rc, "the upload was removed meanwhile") : rc;
-}
-
-/* Locked. A receipt is there: take up what it says, and enter the name unless that was done. */
-static int finish_commit(struct upload *u, struct err *e)
-{
-	struct record now;
-	int rc;
-
-	buf_reset(&u->manifest);
-	buf_reset(&u->receipt);
-	if ((rc = object_read_info(u->dir, &u->r, e)) != 0 ||
-	    (rc = dir_read(u->dir, "manifest", &u->manifest, e)) != 0 ||
-	    (rc = dir_read(u->dir, "receipt", &u->receipt, e)) != 0)
-		return rc;
-	rc = names_read(u->s, u->r.info.name, &now, e);
-	if (rc == 0 && now.replaced && memcmp(now.previous, u->h.file_id, FILE_ID_LEN) == 0) {
-		if ((rc = names_finish(u->s, &now, e)) != 0)
-			return rc;
-		return err_set(e, PQC_ENOTFOUND, "the object was replaced by a newer one");
-	}
-	if (rc != 0 && rc != PQC_ENOTFOUND)
-		return rc;
-	if ((rc = names_check_owner(u->s, u->r.info.name, u->r.info.owner, e)) != 0 ||
-	    (rc = names_enter(u->s, &u->r, e)) != 0)
-		return rc;
-	u->committed = true;
-	return 0;
-}
-
 static int open_parts(struct upload *u, struct err *e)
 {
 	int rc;
@@ -259,7 +216,7 @@ static int take_up(struct upload *u, const struct claim *c, struct err *e)
 		return rc;
 	rc = dir_has(u->dir, "receipt", e);
 	if (rc == 0)
-		return finish_commit(u, e);
+		return upload_finish(u, e);
 	return rc == PQC_ENOTFOUND ? 0 : rc;
 }
 
@@ -268,7 +225,6 @@ int upload_resume(struct store *s, const uint8_t owner[ID_LEN], const char *name
 {
 	const struct claim claim = {owner, header_raw, name};
 	struct upload *u = upload_alloc(s);
-	unsigned removed = 0;
 	int rc;
 
 	if (u == NULL)
@@ -277,8 +233,6 @@ int upload_resume(struct store *s, const uint8_t owner[ID_LEN], const char *name
 	rc = take_up(u, &claim, e);
 	pthread_mutex_unlock(&s->lock);
 	if (rc == 0) {
-		if (u->committed)
-			trash_empty(s, &removed); /* what it replaced */
 		*out = u;
 		return 0;
 	}
@@ -317,94 +271,4 @@ struct span upload_manifest(const struct upload *u)
 struct span upload_receipt(const struct upload *u)
 {
 	return (struct span){u->receipt.p, u->receipt.len};
-}
-
-/* ---- committing ---- */
-
-/* Cut what was reserved past the end. A stream has nothing there: its length must be what was signed. */
-static int cut_body(struct upload *u, uint64_t size, struct err *e)
-{
-	struct stat st;
-	uint64_t n, len;
-
-	if (pqx_part_count(u->h.part_size, size, &n) != 0)
-		return err_set(e, PQC_ETOOBIG, "more parts than there can be");
-	len = pqx_body_len(u->h.part_size, size);
-	if (fstat(u->body, &st) != 0)
-		return err_sys(e, errno, "body");
-	if ((uint64_t)st.st_size < len ||
-	    (u->h.plain_size == PQX_SIZE_UNKNOWN && (uint64_t)st.st_size != len))
-		return err_set(e, PQC_EINTEGRITY, "the body has %llu bytes, its manifest says %llu",
-			       (unsigned long long)st.st_size, (unsigned long long)len);
-	if ((uint64_t)st.st_size > len && ftruncate(u->body, (off_t)len) != 0)
-		return err_sys(e, errno, "cutting the body");
-	return fdatasync(u->body) == 0 ? 0 : upload_lost(u, errno, "body", e);
-}
-
-struct closing {
-	const struct span *manifest, *receipt;
-	uint64_t size, now;
-};
-
-/* Locked. Up to the receipt, which makes the object complete. */
-static int write_closing(struct upload *u, const struct closing *c, struct err *e)
-{
-	int rc;
-
-	if ((rc = names_check_owner(u->s, u->r.info.name, u->r.info.owner, e)) != 0)
-		return rc;
-	u->r.info.size = c->size;
-	u->r.info.time = c->now;
-	if ((rc = dir_write(u->dir, "manifest", c->manifest, e)) != 0 ||
-	    (rc = write_info(u, e)) != 0)
-		return rc;
-	return file_replace(u->dir, "receipt", c->receipt->p, c->receipt->n, 0600, e);
-}
-
-static int commit_locked(struct upload *u, const struct closing *c, struct err *e)
-{
-	int rc;
-
-	if ((rc = still_there(u, e)) != 0)
-		return rc;
-	rc = dir_has(u->dir, "receipt", e);
-	if (rc == PQC_ENOTFOUND)
-		rc = write_closing(u, c, e);
-	return rc == 0 ? finish_commit(u, e) : rc;
-}
-
-int upload_commit(struct upload *u, const struct span *manifest, const struct span *receipt,
-		  uint64_t size, uint64_t now, struct err *e)
-{
-	const struct closing closing = {manifest, receipt, size, now};
-	unsigned removed = 0;
-	int rc;
-
-	if (u->committed)
-		return 0;
-	if (manifest->n > STORE_MANIFEST_MAX || receipt->n > STORE_MANIFEST_MAX)
-		return err_set(e, PQC_ETOOBIG, "manifest or receipt is too large");
-	if ((rc = upload_usable(u, e)) != 0 || (rc = cut_body(u, size, e)) != 0)
-		return rc;
-	pthread_mutex_lock(&u->s->lock);
-	rc = commit_locked(u, &closing, e);
-	pthread_mutex_unlock(&u->s->lock);
-	trash_empty(u->s, &removed);
-	return rc;
-}
-
-int upload_abandon(struct upload *u, struct err *e)
-{
-	unsigned removed = 0;
-	int rc;
-
-	pthread_mutex_lock(&u->s->lock);
-	rc = dir_has(u->dir, "receipt", e);
-	if (rc == 0)
-		rc = err_set(e, PQC_EUSAGE, "the upload is complete: delete it by its name");
-	else if (rc == PQC_ENOTFOUND && (rc = still_there(u, e)) == 0)
-		rc = object_drop(u->s, u->h.file_id, e);
-	pthread_mutex_unlock(&u->s->lock);
-	trash_empty(u->s, &removed);
-	return rc;
 }

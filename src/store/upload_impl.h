@@ -1,4 +1,4 @@
-/* An open upload: what upload.c and parts.c share. */
+/* An open upload: what upload.c, parts.c and commit.c share. */
 #ifndef PQC_STORE_UPLOAD_IMPL_H
 #define PQC_STORE_UPLOAD_IMPL_H
 
@@ -19,5 +19,12 @@ struct upload {
 int upload_usable(const struct upload *u, struct err *e) MUST_CHECK;
 /* The answer to a failed fdatasync. */
 int upload_lost(struct upload *u, int errnum, const char *what, struct err *e) MUST_CHECK;
+/* Write u->r. */
+int upload_write_info(const struct upload *u, struct err *e) MUST_CHECK;
+/*
+ * Locked. A receipt is there: take up what it says, and enter the name unless that was done.
+ * PQC_ENOTFOUND: the object was replaced by a newer one; its end is brought about.
+ */
+int upload_finish(struct upload *u, struct err *e) MUST_CHECK;
 
 #endif

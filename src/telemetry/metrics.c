@@ -13,6 +13,7 @@ static const struct {
 void metrics_render(struct metrics *m, struct buf *out)
 {
 	for (size_t i = 0; i < METRIC_COUNT; i++)
-		buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n%s %" PRIu64 "\n", table[i].name, table[i].help,
-			table[i].name, table[i].type, table[i].name, metric_get(m, (enum metric)i));
+		buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n%s %" PRIu64 "\n", table[i].name,
+			   table[i].help, table[i].name, table[i].type, table[i].name,
+			   metric_get(m, (enum metric)i));
 }

@@ -484,6 +484,7 @@ static void test_abandon(void **state)
 	again = resume(&a);
 	assert_int_equal(upload_abandon(u, &e), 0);
 	assert_int_equal(count_files(in(dir, "objects"), NULL), 0);
+	store_empty_trash(s);
 	assert_int_equal(count_files(in(dir, "trash"), NULL), 0);
 	assert_int_equal(upload_abandon(u, &e), PQC_ENOTFOUND);
 	/* Whoever still has it open learns of it, also when the file id is taken again. */

@@ -1,0 +1,146 @@
+/*
+ * The destination of a get: a temporary file beside it, which takes the name only when everything was
+ * verified, and the journal that says which parts are in it. Or a stream.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/text.h"
+#include "client/get_impl.h"
+
+static int journal_key(const struct get *g, uint8_t key[32])
+{
+	uint8_t h[SHA512_LEN];
+	struct stat st;
+	struct span in[] = {
+		{"get", 4},
+		{&st.st_dev, sizeof(st.st_dev)},
+		{&st.st_ino, sizeof(st.st_ino)},
+		{g->base, strlen(g->base) + 1},
+		{g->d.u->host_port, strlen(g->d.u->host_port) + 1},
+		{g->d.u->name, strlen(g->d.u->name) + 1},
+		{identity_public(g->d.o->identity)->id, ID_LEN},
+	};
+	int r;
+
+	if (fstat(g->dirfd, &st) != 0)
+		return PQC_EIO;
+	if ((r = sha512(in, sizeof(in) / sizeof(in[0]), h)) == 0)
+		memcpy(key, h, 32);
+	return r;
+}
+
+int get_open_destination(struct get *g, struct err *e)
+{
+	char *slash, hex[17];
+	uint8_t key[32];
+	struct stat st;
+	int r;
+
+	if (g->go->path == NULL) {
+		g->fd = g->go->fd;
+		return 0;
+	}
+	if ((g->path = strdup(g->go->path)) == NULL)
+		return err_set(e, PQC_ENOMEM, "out of memory");
+	slash = strrchr(g->path, '/');
+	g->base = slash != NULL ? slash + 1 : g->path;
+	if (slash != NULL)
+		*slash = '\0';
+	g->dirfd = open(slash == NULL	     ? "."
+			: g->path[0] == '\0' ? "/"
+					     : g->path,
+			O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (slash != NULL)
+		*slash = '/';
+	if (g->dirfd < 0)
+		return err_sys(e, errno, "the directory of %s", g->path);
+	if (!g->go->replace && fstatat(g->dirfd, g->base, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		return err_set(e, PQC_EEXIST, "%s is there already; use --force to replace it",
+			       g->path);
+	if ((r = journal_key(g, key)) != 0)
+		return err_set(e, r, "cannot examine the directory of %s", g->path);
+	hex_encode(key, 8, hex);
+	snprintf(g->tmp, sizeof(g->tmp), ".pqc-get-%s.part", hex);
+	if ((r = journal_open(g->d.o->state_dir, JOURNAL_GET, key, &g->journal, e)) != 0)
+		return r;
+	g->fd = openat(g->dirfd, g->tmp, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (g->fd < 0)
+		return err_sys(e, errno, "cannot write beside %s", g->path);
+	return 0;
+}
+
+int get_take_up(struct get *g, struct err *e)
+{
+	uint8_t leaf[HASH_MAX], print[SHA512_LEN];
+	struct span root = {g->mf.root, g->mf.suite->hash_len};
+	const struct pqx_header *was = journal_header(g->journal);
+	struct stat st;
+	int r;
+
+	if ((r = sha512(&root, 1, print)) != 0)
+		return r;
+	if (was == NULL || memcmp(was->raw, g->h.raw, PQX_HEADER_LEN) != 0 ||
+	    memcmp(journal_fingerprint(g->journal), print, 32) != 0 || fstat(g->fd, &st) != 0 ||
+	    st.st_size == 0) {
+		if (ftruncate(g->fd, 0) != 0)
+			return err_sys(e, errno, "%s", g->path);
+		return journal_start(g->journal, &g->h, print, e);
+	}
+	for (uint64_t i = 0; i < g->mf.n && i < journal_slots(g->journal); i++)
+		if (journal_leaf(g->journal, i, leaf) == 0 &&
+		    (r = partset_add(&g->have, i, 1)) != 0)
+			return r;
+	g->res->resumed_bytes = partset_count(&g->have) * g->capacity;
+	if (g->res->resumed_bytes > 0 && g->d.o->notice != NULL)
+		g->d.o->notice(g->d.o->arg, "resume", "a part of this file is here already");
+	return 0;
+}
+
+int get_publish(struct get *g, struct err *e)
+{
+	uint8_t leaf[HASH_MAX], root[HASH_MAX];
+	mode_t mask = umask(077);
+	int r = 0;
+
+	umask(mask);
+	for (uint64_t i = 0; g->journal != NULL && r == 0 && i < g->mf.n; i++)
+		if ((r = journal_leaf(g->journal, i, leaf)) == 0)
+			r = tree_add(&g->tree, leaf);
+	if (r == 0)
+		r = tree_root(&g->tree, root);
+	if (r != 0)
+		return err_set(e, r, "the journal of %s is not whole; try again", g->path);
+	if (memcmp(root, g->mf.root, g->mf.suite->hash_len) != 0)
+		return err_set(e, PQC_EINTEGRITY, "what arrived is not what the sender signed");
+	if (g->journal == NULL)
+		return 0;
+	if (ftruncate(g->fd, (off_t)g->mf.plain_size) != 0 || fchmod(g->fd, 0666 & ~mask) != 0 ||
+	    fsync(g->fd) != 0)
+		return err_sys(e, errno, "%s", g->path);
+	if (renameat2(g->dirfd, g->tmp, g->dirfd, g->base, g->go->replace ? 0 : RENAME_NOREPLACE) !=
+	    0)
+		return errno == EEXIST ? err_set(e, PQC_EEXIST, "%s appeared meanwhile", g->path)
+				       : err_sys(e, errno, "%s", g->path);
+	if ((r = file_fsync_dir(g->dirfd, e)) != 0)
+		return r;
+	return journal_remove(g->journal, e);
+}
+
+void get_clean_up(struct get *g, int r)
+{
+	struct err ignored;
+
+	if (g->journal == NULL || r == 0)
+		return;
+	if (r == PQC_EINTEGRITY || partset_count(&g->have) == 0) {
+		unlinkat(g->dirfd, g->tmp, 0);
+		(void)!journal_remove(g->journal, &ignored);
+	}
+}
