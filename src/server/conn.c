@@ -372,6 +372,8 @@ static int read_and_drop(struct conn *c, unsigned *want)
 
 static bool may_read(const struct conn *c)
 {
+	if (c->eof)
+		return false;
 	if (c->phase == PHASE_CLOSING)
 		return true;
 	return c->phase != PHASE_BUSY && c->pending.type == WS_EV_NONE && c->out.len < OUT_MAX / 2;
@@ -437,6 +439,8 @@ static int do_write(struct conn *c, unsigned *want)
 		if (r == 0)
 			break;
 	}
+	if (c->eof && c->out.len == 0)
+		return PQC_ECLOSED;
 	if (c->close_after_out && c->out.len == 0 && !c->lingering) {
 		c->lingering = true;
 		if (shutdown(stream_fd(c->st), SHUT_WR) != 0)
@@ -460,7 +464,14 @@ static int pump(struct conn *c, unsigned *events)
 			return r;
 		c->phase = PHASE_HTTP;
 	}
-	if ((r = do_read(c, &want_read)) != 0)
+	r = do_read(c, &want_read);
+	if (r == PQC_ECLOSED && c->out.len > 0) {
+		/* The peer has said all it wants to say, and may still be listening. */
+		c->eof = c->close_after_out = true;
+		c->phase = PHASE_CLOSING;
+		r = 0;
+	}
+	if (r != 0)
 		return r;
 	r = do_write(c, &want_write);
 	if (r != 0 && r != PQC_EAGAIN)

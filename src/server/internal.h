@@ -106,6 +106,7 @@ struct conn {
 	struct ws_event pending; /* WS_EV_DATA the op had no room for yet, else WS_EV_NONE */
 	bool mid_frame; /* the op is in the middle of writing a frame: nothing may come between */
 	bool close_after_out;
+	bool eof; /* the peer sends nothing more */
 	bool lingering; /* all is written; waiting for the peer's end so that it can read our last words */
 	bool transfer; /* counted in srv->transfers */
 };
