@@ -14,6 +14,18 @@
 int file_pread(int fd, void *p, size_t n, uint64_t off, struct err *e) MUST_CHECK;
 /* Write exactly n bytes at off. ENOSPC and EDQUOT give PQC_EQUOTA. */
 int file_pwrite(int fd, const void *p, size_t n, uint64_t off, struct err *e) MUST_CHECK;
+#define FILE_BLOCK 4096
+/* From this many bytes on it pays to write a new file past the page cache. */
+#define FILE_DIRECT_FROM (UINT64_C(64) << 20)
+/* A second descriptor of fd's file, for file_pwrite_direct: the caller's to close; -1 where that cannot be. */
+int file_open_direct(int fd);
+/*
+ * file_pwrite, past the page cache for the whole FILE_BLOCK blocks of the file if p's address is
+ * congruent to off modulo FILE_BLOCK; direct -1: all of it the usual way. The same file may
+ * be written both ways at the same time as long as nobody writes one block in both.
+ */
+int file_pwrite_direct(int fd, int direct, const void *p, size_t n, uint64_t off,
+		       struct err *e) MUST_CHECK;
 /* read()/write() until n bytes, end of file or error. *got is less than n only at end of file. */
 int file_read(int fd, void *p, size_t n, size_t *got, struct err *e) MUST_CHECK;
 int file_write(int fd, const void *p, size_t n, struct err *e) MUST_CHECK;

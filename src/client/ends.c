@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/text.h"
 #include "client/pipeline.h"
 
 #define PIPE_WANTED (1 << 20) /* bytes a pipe should hold; the system's 64 KiB cost a third */
@@ -94,7 +95,7 @@ int sink_init(struct sink *s, int fd, struct err *e)
 	int flags;
 	off_t at;
 
-	*s = (struct sink){.fd = fd};
+	*s = (struct sink){.fd = fd, .direct = -1};
 	if (fstat(fd, &st) != 0 || (flags = fcntl(fd, F_GETFL)) < 0)
 		return err_sys(e, errno, "output");
 	widen_pipe(fd, &st);
@@ -108,12 +109,33 @@ int sink_init(struct sink *s, int fd, struct err *e)
 	return 0;
 }
 
+int sink_expect(struct sink *s, uint64_t n, struct err *e)
+{
+	char size[16];
+
+	if (!s->seekable || n == 0)
+		return 0;
+	if (fallocate(s->fd, 0, (off_t)s->base, (off_t)n) != 0 &&
+	    (errno == ENOSPC || errno == EDQUOT))
+		return err_sys(e, errno, "output: %s", fmt_size(n, size));
+	if (n >= FILE_DIRECT_FROM)
+		s->direct = file_open_direct(s->fd);
+	return 0;
+}
+
+void sink_close(struct sink *s)
+{
+	if (s->direct >= 0)
+		close(s->direct);
+	s->direct = -1;
+}
+
 int sink_write(const struct sink *s, const void *p, size_t n, uint64_t off, struct err *e)
 {
 	int r;
 
 	if (s->seekable)
-		r = file_pwrite(s->fd, p, n, s->base + off, e);
+		r = file_pwrite_direct(s->fd, s->direct, p, n, s->base + off, e);
 	else
 		r = file_write(s->fd, p, n, e);
 	if (r != 0)

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "client/get_impl.h"
 #include "crypto/secmem.h"
 
@@ -52,6 +53,12 @@ static int take_object(struct get *g, const struct msg *reply, struct err *e)
 	return 0;
 }
 
+/* A part's plaintext, at any alignment within a block. */
+static size_t plain_room(const struct get *g)
+{
+	return (g->capacity + 2 * FILE_BLOCK - 1) / FILE_BLOCK * FILE_BLOCK;
+}
+
 static int make_workers(struct get *g)
 {
 	struct pool_opts po = {
@@ -67,7 +74,7 @@ static int make_workers(struct get *g)
 		return PQC_ENOMEM;
 	for (size_t i = 0; i < g->worker_count; i++) {
 		g->workers[i].aead = aead_new();
-		g->workers[i].plain = malloc(g->capacity);
+		g->workers[i].plain = aligned_alloc(FILE_BLOCK, plain_room(g));
 		if (g->workers[i].aead == NULL || g->workers[i].plain == NULL)
 			return PQC_ENOMEM;
 	}
@@ -89,7 +96,7 @@ static void drop_workers(struct get *g)
 	for (size_t i = 0; g->workers != NULL && i < g->worker_count; i++) {
 		aead_free(g->workers[i].aead);
 		if (g->workers[i].plain != NULL)
-			secret_wipe(g->workers[i].plain, g->capacity);
+			secret_wipe(g->workers[i].plain, plain_room(g));
 		free(g->workers[i].plain);
 	}
 	free(g->workers);
@@ -115,6 +122,8 @@ static int first_time(struct get *g, struct err *e)
 	    (errno == ENOSPC || errno == EDQUOT))
 		return err_sys(e, errno, "%s: %llu bytes", g->path,
 			       (unsigned long long)g->mf.plain_size);
+	if (g->journal != NULL && g->direct < 0 && g->mf.plain_size >= FILE_DIRECT_FROM)
+		g->direct = file_open_direct(g->fd);
 	g->known = true;
 	return 0;
 }
@@ -138,6 +147,8 @@ static void get_free(struct get *g)
 {
 	drop_workers(g);
 	drive_free(&g->d);
+	if (g->direct >= 0)
+		close(g->direct);
 	if (g->journal != NULL && g->fd >= 0)
 		close(g->fd);
 	journal_free(g->journal);
@@ -162,7 +173,7 @@ int client_get(const struct client_opts *o, const struct url *u, const struct ge
 		return err_set(e, PQC_ENOMEM, "out of memory");
 	g->go = go;
 	g->res = res;
-	g->dirfd = g->fd = -1;
+	g->dirfd = g->fd = g->direct = -1;
 	g->began = clock_ms();
 	retry_init(&g->retry, o);
 	if ((r = drive_init(&g->d, &get_drive_ops, o, u, e)) != 0 ||

@@ -41,19 +41,21 @@ static void slot_run(struct job *j)
 	struct get *g = s->g;
 	struct worker *w = &g->workers[j->worker];
 	struct span sealed = {s->p, s->f.length};
+	uint64_t off = s->f.part * g->capacity;
+	uint8_t *plain = w->plain + off % FILE_BLOCK;
 	size_t n;
 
 	s->rc = pqx_part_open(w->aead, &g->h, &g->k, s->f.part, s->f.part + 1 == g->mf.n, &sealed,
-			      w->plain, &n);
+			      plain, &n);
 	if (s->rc == 0)
 		s->rc = pqx_leaf(g->h.suite, s->f.part, &sealed, s->leaf);
 	if (s->rc != 0)
 		err_set(&s->e, s->rc, "part %llu does not open: it was damaged or edited",
 			(unsigned long long)s->f.part);
 	else if (g->journal == NULL)
-		s->rc = file_write(g->fd, w->plain, n, &s->e);
+		s->rc = file_write(g->fd, plain, n, &s->e);
 	else
-		s->rc = file_pwrite(g->fd, w->plain, n, s->f.part * g->capacity, &s->e);
+		s->rc = file_pwrite_direct(g->fd, g->direct, plain, n, off, &s->e);
 }
 
 /* ---- noting what is durable ---- */

@@ -47,9 +47,9 @@ struct get {
 	struct partset have;	 /* written and, for a file, noted in the journal */
 	struct tree tree;	 /* of a stream: the leaves so far */
 	/* the destination */
-	int dirfd, fd;
-	char *path;	  /* own copy */
-	const char *base; /* within path */
+	int dirfd, fd, direct; /* direct: fd's file, for file_pwrite_direct */
+	char *path;	       /* own copy */
+	const char *base;      /* within path */
 	char tmp[300];
 	struct retry retry;
 	struct pool *pool, *disk;

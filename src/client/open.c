@@ -193,7 +193,8 @@ static int open_all(struct opening *s, struct open_result *out, struct err *e)
 		return err_set(e, PQC_ENOMEM, "no memory for the result");
 	if ((r = read_head(s, e)) != 0)
 		goto out;
-	if (s->src.seekable && (r = read_tail(s, e)) != 0)
+	if (s->src.seekable && ((r = read_tail(s, e)) != 0 ||
+				(r = sink_expect(&s->dst, s->manifest.plain_size, e)) != 0))
 		goto out;
 	if ((r = open_body(s, body, e)) != 0)
 		goto out;
@@ -230,6 +231,7 @@ int open_stream(const struct open_opts *o, struct open_result *out, struct err *
 	if ((s.k = secret_alloc(sizeof(*s.k))) == NULL)
 		return err_set(e, PQC_ENOMEM, "no memory for the keys");
 	r = open_all(&s, out, e);
+	sink_close(&s.dst);
 	secret_free(s.k, sizeof(*s.k));
 	return r;
 }

@@ -1,4 +1,5 @@
 #include "client/pipeline.h"
+#include "base/file.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -123,6 +124,14 @@ static int read_next(struct pipeline *pl, struct worker *w, struct piece *p, str
 	return 0;
 }
 
+/* Memory for the next piece's output, aligned in a block as its place in the file is (file_pwrite_direct). */
+static uint8_t *out_at(const struct worker *w)
+{
+	const struct pipeline_opts *o = w->pl->o;
+
+	return w->out + (o->dst->base + o->dst_off + w->pl->next * o->dst_piece) % FILE_BLOCK;
+}
+
 /* 0 with a piece, 1 when there are no more, or an error. */
 static int take(struct worker *w, struct piece *p, struct err *e)
 {
@@ -134,7 +143,7 @@ static int take(struct worker *w, struct piece *p, struct err *e)
 	if (pl->next == pl->count || stopped(pl)) {
 		r = 1;
 	} else {
-		*p = (struct piece){.i = pl->next, .in = w->in, .out = w->out};
+		*p = (struct piece){.i = pl->next, .in = w->in, .out = out_at(w)};
 		p->final = p->i == pl->count - 1;
 		if (stream)
 			r = read_next(pl, w, p, e);
@@ -223,9 +232,9 @@ static int worker_open(struct worker *w, struct pipeline *pl, struct err *e)
 
 	w->pl = pl;
 	w->in_cap = o->src_piece + (o->src->seekable ? 0 : o->tail_max + 1);
-	w->out_cap = o->dst_piece;
+	w->out_cap = (o->dst_piece + 2 * FILE_BLOCK - 1) / FILE_BLOCK * FILE_BLOCK;
 	w->in = malloc(w->in_cap);
-	w->out = malloc(w->out_cap);
+	w->out = aligned_alloc(FILE_BLOCK, w->out_cap);
 	w->aead = aead_new();
 	if (w->in == NULL || w->out == NULL || w->aead == NULL)
 		return err_set(e, PQC_ENOMEM, "no memory for a part");

@@ -33,11 +33,18 @@ int source_unchanged(const struct source *s, struct err *e) MUST_CHECK;
 
 struct sink {
 	int fd;
+	int direct; /* ours, for file_pwrite_direct; or -1 */
 	bool seekable;
 	uint64_t base;
 };
 
 int sink_init(struct sink *s, int fd, struct err *e) MUST_CHECK;
+/*
+ * n bytes will come: take their room in a regular file now, or say that it is
+ * not there (PQC_EQUOTA), and if they are many write them past the page cache.
+ */
+int sink_expect(struct sink *s, uint64_t n, struct err *e) MUST_CHECK;
+void sink_close(struct sink *s);
 /* A stream ignores off. */
 int sink_write(const struct sink *s, const void *p, size_t n, uint64_t off,
 	       struct err *e) MUST_CHECK;

@@ -76,11 +76,13 @@ static int take_up(struct put *p, const struct msg *reply, struct err *e)
 			p->d.o->notice(p->d.o->arg, "resume",
 				       "the server holds a part of this file already");
 	}
-	if (r == 0)
+	if (r == 0) {
 		p->fresh = false;
-	else
+		psource_release(p->src, sender_durable(p->sender));
+	} else {
 		err_set(e, PQC_EINTEGRITY,
 			"what the server holds of this file is not what was sent");
+	}
 	partset_free(&held);
 	return r;
 }

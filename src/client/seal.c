@@ -187,6 +187,10 @@ static int seal_all(struct sealing *s, struct seal_result *out, struct err *e)
 		return err_set(e, PQC_ENOMEM, "no memory for the result");
 	if ((r = write_head(s, e)) != 0)
 		goto out;
+	if (s->src.seekable &&
+	    (r = sink_expect(&s->dst, PQX_BODY_OFFSET + pqx_body_len(s->h.part_size, s->src.size),
+			     e)) != 0)
+		goto out;
 	if ((r = write_body(s, body, e)) != 0)
 		goto out;
 	if ((r = source_unchanged(&s->src, e)) != 0)
@@ -220,6 +224,7 @@ int seal_stream(const struct seal_opts *o, struct seal_result *out, struct err *
 		err_set(e, r, "the keys of the container could not be made");
 	else
 		r = seal_all(&s, out, e);
+	sink_close(&s.dst);
 	secret_free(s.k, sizeof(*s.k));
 	return r;
 }

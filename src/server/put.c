@@ -19,9 +19,9 @@
 
 #define SLOTS	     6
 #define SLOT_ALIGN   4096
-#define WINDOW	     512
 #define FLUSH_BYTES  (64u << 20) /* written but not yet durable: start a flush */
 #define FLUSH_STREAM (4u << 20)	 /* the same for a stream, whose sender keeps what is not durable */
+#define STREAM_PARTS 4
 #define FLUSH_MS     500
 
 static void advance(struct put *p);
@@ -193,7 +193,8 @@ static void maybe_flush(struct put *p, bool now)
 
 	if (p->flush_running || b->count == 0 || p->flush_rc != 0)
 		return;
-	if (!now && b->bytes < (stream ? FLUSH_STREAM : FLUSH_BYTES) && b->count < BATCH_MAX / 2) {
+	if (!now && b->bytes < (stream ? FLUSH_STREAM : FLUSH_BYTES) &&
+	    b->count < (stream ? STREAM_PARTS : BATCH_MAX / 2)) {
 		if (!p->timer.armed)
 			loop_timer_set(p->srv->loop, &p->timer, FLUSH_MS);
 		return;
