@@ -99,7 +99,11 @@ const atomic_bool *signals_flag(void);
 
 /* ---- processors ---- */
 
-/* The --threads option, else the processors there are, at most max. */
-unsigned threads_option(const struct cli *c, unsigned max);
+/*
+ * The --threads option, else the processors there are and `beside` more, 1 to
+ * max. Threads that wait for the disk want one more, threads beside a busy
+ * connection one less (docs/performance.md).
+ */
+unsigned threads_option(const struct cli *c, int beside, unsigned max);
 
 #endif

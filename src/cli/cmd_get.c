@@ -11,8 +11,8 @@
 #include "cli/out.h"
 #include "cli/verbs.h"
 
-#define TRANSFER_THREADS 2
-#define NAMES_MAX	 ((size_t)64 << 20) /* bytes of names of one prefix */
+#define GET_THREADS 4
+#define NAMES_MAX   ((size_t)64 << 20) /* bytes of names of one prefix */
 
 static const struct opt options[] = {
 	{.name = "out",
@@ -229,7 +229,7 @@ static int run(struct cli *c, struct err *e)
 		goto out;
 	g->o.from = given ? g->from : NULL;
 	if ((rc = session_begin(&g->ui, c, &g->url, true, e)) == 0) {
-		g->ui.o.threads = threads_option(c, TRANSFER_THREADS);
+		g->ui.o.threads = threads_option(c, 1, GET_THREADS);
 		rc = get_all(g, e);
 	}
 	session_end(&g->ui);

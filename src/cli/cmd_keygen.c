@@ -44,7 +44,6 @@ static int get_passphrase(const struct cli *c, char **pass, struct err *e)
 		return passphrase_file(file, pass, e);
 	if (!opt_flag(c->opts, "passphrase"))
 		return 0;
-	signals_catch();
 	return passphrase_ask("New passphrase: ", true, pass, e);
 }
 

@@ -105,7 +105,7 @@ static int open_input(const char *in, int *fd, struct err *e)
 static int run(struct cli *c, struct err *e)
 {
 	const char *in = c->argc > 0 ? c->argv[0] : "-";
-	struct open_opts o = {.in = -1, .threads = threads_option(c, MAX_THREADS)};
+	struct open_opts o = {.in = -1, .threads = threads_option(c, 1, MAX_THREADS)};
 	struct keyring k = {0};
 	uint8_t from[ID_LEN];
 	char path[PATH_MAX];

@@ -169,7 +169,7 @@ static int seal_to_file(const struct cli *c, struct seal_opts *o, const char *in
 static int run(struct cli *c, struct err *e)
 {
 	const char *in = c->argc > 0 ? c->argv[0] : "-";
-	struct seal_opts o = {.in = -1, .threads = threads_option(c, MAX_THREADS)};
+	struct seal_opts o = {.in = -1, .threads = threads_option(c, 1, MAX_THREADS)};
 	struct keyring k = {0};
 	char path[PATH_MAX];
 	int rc;

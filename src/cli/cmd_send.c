@@ -12,7 +12,7 @@
 #include "cli/verbs.h"
 #include "container/header.h"
 
-#define TRANSFER_THREADS 2
+#define SEND_THREADS 2
 
 static const struct opt options[] = {
 	{.name = "receipt",
@@ -88,7 +88,7 @@ static void tell(const struct send *s, const struct transfer_result *r, const ch
 		out(", %u reconnection%s", r->reconnects, r->reconnects == 1 ? "" : "s");
 	/* What was under way when a connection broke, and had not been acknowledged. */
 	if (r->resumed_bytes == 0 && r->parts_moved > r->parts)
-		out(", %llu of %llu parts sent again",
+		out(", %llu of %llu parts sent again that were not durable yet",
 		    (unsigned long long)(r->parts_moved - r->parts), (unsigned long long)r->parts);
 	out("\n  receipt: %s\n", receipt);
 }
@@ -250,7 +250,7 @@ static int run(struct cli *c, struct err *e)
 	s->prefix = strlen(name);
 	s->into = s->prefix == 0 || name[s->prefix - 1] == '/' || c->argc > 2;
 	if ((rc = session_begin(&s->ui, c, &s->url, true, e)) == 0) {
-		s->ui.o.threads = threads_option(c, TRANSFER_THREADS);
+		s->ui.o.threads = threads_option(c, -1, SEND_THREADS);
 		rc = send_all(s, e);
 	}
 	session_end(&s->ui);

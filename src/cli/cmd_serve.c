@@ -9,172 +9,15 @@
 #include "base/text.h"
 #include "cli/kek_file.h"
 #include "cli/out.h"
+#include "cli/serve_options.h"
 #include "cli/verbs.h"
 #include "crypto/secmem.h"
 #include "server/access.h"
 #include "server/server.h"
 
-#define SIZE_LIMIT (UINT64_C(1) << 62)
-#define DAY_MS	   UINT64_C(86400000)
+static const struct opt *const tables[] = {serve_options, common_options, NULL};
 
-static const struct opt options[] = {
-	{.name = "listen",
-	 .letter = 'l',
-	 .kind = OPT_TEXT,
-	 .flags = OPT_LIST,
-	 .arg = "ADDR:PORT",
-	 .def = "0.0.0.0:8765",
-	 .help = "Where to listen, at most 8 places; [v6]:PORT, and :PORT for all addresses; port "
-		 "0 takes a free one"},
-	{.name = "data-dir",
-	 .letter = 'd',
-	 .kind = OPT_DIR,
-	 .arg = "DIR",
-	 .help = "Holds the objects, and what the server makes at its first start; without it "
-		 "$PQC_HOME/server"},
-	{.name = "config",
-	 .letter = 'c',
-	 .kind = OPT_FILE,
-	 .flags = OPT_COMMAND_LINE,
-	 .arg = "FILE",
-	 .help = "Read options from FILE: lines of 'name = value', '#' for comments"},
-	{.name = "access-file",
-	 .kind = OPT_FILE,
-	 .arg = "FILE",
-	 .help = "Who may do what; without it DIR/authorized"},
-	{.name = "identity",
-	 .letter = 'i',
-	 .kind = OPT_FILE,
-	 .arg = "FILE",
-	 .help = "The server's private key, made at the first start; without it DIR/identity"},
-	{.name = "passphrase-file",
-	 .kind = OPT_FILE,
-	 .arg = "FILE",
-	 .help = "Holds the private key's passphrase in its first line"},
-	{.name = "suite",
-	 .kind = OPT_TEXT,
-	 .arg = "Kyber768|Kyber1024",
-	 .def = "Kyber768",
-	 .old_env = "PQC_ALGORITHM",
-	 .check = check_suite,
-	 .help = "Algorithms of the identity that the first start makes"},
-	{.name = "kek-file",
-	 .kind = OPT_FILE,
-	 .arg = "FILE",
-	 .help = "The key that protects stored file keys, made at the first start; without it "
-		 "DIR/kek"},
-	{.name = "tls-cert",
-	 .kind = OPT_FILE,
-	 .arg = "FILE",
-	 .help = "Certificate chain (PEM): serve pqcs://, wss:// and https; read again on SIGHUP"},
-	{.name = "tls-key",
-	 .kind = OPT_FILE,
-	 .arg = "FILE",
-	 .help = "Private key (PEM) of the certificate; read again on SIGHUP"},
-	{.name = "allow-origin",
-	 .kind = OPT_TEXT,
-	 .flags = OPT_LIST,
-	 .arg = "ORIGIN",
-	 .help = "Web origins whose pages may connect; without it none"},
-	{.name = "threads",
-	 .kind = OPT_NUMBER,
-	 .arg = "N",
-	 .min = 0,
-	 .max = 64,
-	 .help = "Threads that check arriving parts, 0: the one that does everything else; "
-		 "without it one for each processor, at most 4"},
-	{.name = "max-connections",
-	 .kind = OPT_NUMBER,
-	 .flags = OPT_RELOAD,
-	 .arg = "N",
-	 .def = "1024",
-	 .min = 1,
-	 .max = 65536,
-	 .help = "Connections at a time; more are closed at once"},
-	{.name = "max-transfers",
-	 .kind = OPT_NUMBER,
-	 .flags = OPT_RELOAD,
-	 .arg = "N",
-	 .def = "64",
-	 .min = 1,
-	 .max = 65536,
-	 .help = "Transfers at a time; more are told to come back later"},
-	{.name = "max-part-size",
-	 .kind = OPT_SIZE,
-	 .flags = OPT_RELOAD,
-	 .arg = "SIZE",
-	 .def = "4M",
-	 .min = 65536,
-	 .max = 32 << 20,
-	 .help = "Largest part size of an upload; each transfer may need a few parts of memory"},
-	{.name = "max-size",
-	 .kind = OPT_SIZE,
-	 .flags = OPT_RELOAD,
-	 .arg = "SIZE",
-	 .def = "1T",
-	 .min = 1,
-	 .max = SIZE_LIMIT,
-	 .help = "Largest object"},
-	{.name = "min-free",
-	 .kind = OPT_SIZE,
-	 .flags = OPT_RELOAD,
-	 .arg = "SIZE",
-	 .def = "64M",
-	 .min = 0,
-	 .max = SIZE_LIMIT,
-	 .help = "Refuse uploads that would leave less than this free on the disk"},
-	{.name = "direct-from",
-	 .kind = OPT_SIZE,
-	 .flags = OPT_RELOAD,
-	 .arg = "SIZE",
-	 .def = "64M",
-	 .min = 0,
-	 .max = SIZE_LIMIT,
-	 .help = "Uploads of this size and more are written past the page cache"},
-	{.name = "upload-ttl",
-	 .kind = OPT_TIME,
-	 .flags = OPT_RELOAD,
-	 .arg = "TIME",
-	 .def = "7d",
-	 .min = 60000,
-	 .max = 3650 * DAY_MS,
-	 .help = "Unfinished uploads that nobody touched for so long are removed"},
-	{.name = "drain-timeout",
-	 .kind = OPT_TIME,
-	 .flags = OPT_RELOAD,
-	 .arg = "TIME",
-	 .def = "30s",
-	 .min = 0,
-	 .max = DAY_MS,
-	 .help = "How long SIGTERM lets transfers go on; a second SIGTERM ends them"},
-	{.name = "log-format",
-	 .kind = OPT_CHOICE,
-	 .arg = "json|text",
-	 .choices = "json|text",
-	 .help = "Form of the log on standard error; without it text on a terminal, else JSON"},
-	{.name = "log-level",
-	 .kind = OPT_CHOICE,
-	 .flags = OPT_RELOAD,
-	 .arg = "LEVEL",
-	 .def = "info",
-	 .choices = "debug|info|warn|error",
-	 .help = "What to log: debug, info, warn or error and what is graver"},
-	{.name = "port-file",
-	 .kind = OPT_FILE,
-	 .arg = "FILE",
-	 .help = "Write the bound addresses to FILE, one a line, once the server listens"},
-	{.name = "pid-file",
-	 .kind = OPT_FILE,
-	 .arg = "FILE",
-	 .help = "Write the process id to FILE once the server listens; removed at the end"},
-	{.name = "print-config",
-	 .kind = OPT_FLAG,
-	 .flags = OPT_NO_ENV | OPT_COMMAND_LINE,
-	 .help = "Print what is in force, and where each value comes from, in the form of a "
-		 "configuration file; do not serve"},
-	{0},
-};
-static const struct opt *const tables[] = {options, common_options, NULL};
+#define SERVE_THREADS 4
 
 struct service {
 	const struct cli *c;
@@ -276,7 +119,7 @@ static int take_options(struct service *s, struct err *e)
 	s->o.tls_key = opt_text(p, "tls-key");
 	if ((s->o.tls_cert == NULL) != (s->o.tls_key == NULL))
 		return err_set(e, PQC_ECONFIG, "--tls-cert and --tls-key go together");
-	s->o.threads = threads_option(s->c, 4);
+	s->o.threads = threads_option(s->c, 1, SERVE_THREADS);
 	take_numbers(p, &s->o);
 	if ((rc = take_listen(s, e)) != 0)
 		return rc;
@@ -290,7 +133,7 @@ static void tell_ignored(const struct service *s, const struct opts *fresh)
 {
 	const struct opts *now = s->c->opts;
 
-	for (const struct opt *o = options; o->name != NULL; o++) {
+	for (const struct opt *o = serve_options; o->name != NULL; o++) {
 		const char *a = opt_text(now, o->name), *b = opt_text(fresh, o->name);
 
 		if ((o->flags & OPT_RELOAD) != 0 ||

@@ -7,67 +7,35 @@
 
 #define COLUMNS 80
 
-/*
- * Wrap s[n] at COLUMNS, each line indented by that many; the first one stands at column `first`
- * already.
- */
-static void wrap(FILE *f, const char *s, size_t n, int first, int indent)
-{
-	int at = first;
-	bool begun = false; /* this line has a word */
-
-	while (n > 0) {
-		size_t word = 0;
-
-		while (word < n && s[word] != ' ')
-			word++;
-		if (begun && at + 1 + (int)word > COLUMNS) {
-			fputc('\n', f);
-			at = 0;
-			begun = false;
-		}
-		at += fprintf(f, "%*s%.*s", begun ? 1 : indent - at, "", (int)word, s);
-		begun = true;
-		s += word;
-		n -= word;
-		while (n > 0 && *s == ' ') {
-			s++;
-			n--;
-		}
-	}
-	fputc('\n', f);
-}
-
 static void option(const struct opt *o)
 {
-	struct buf b = BUF_INIT(4096), notes = BUF_INIT(512);
+	const struct help_wrap w = {.f = stdout, .indent = 10, .width = COLUMNS};
+	struct buf b = BUF_INIT(4096);
 
 	if (o->letter != 0)
 		printf("  -%c, --%s", o->letter, o->name);
 	else
 		printf("      --%s", o->name);
 	printf("%s%s\n", o->arg != NULL ? " " : "", o->arg != NULL ? o->arg : "");
-	help_option_notes(o, &notes);
-	buf_printf(&b, "%s. ", o->help);
-	buf_put(&b, notes.p, notes.len);
-	wrap(stdout, (const char *)b.p, b.len, 0, 10);
-	buf_free(&notes);
+	help_option_text(o, &b);
+	help_wrap(&w, (const char *)b.p, b.len);
 	buf_free(&b);
 }
 
 void help_verb(const struct verb *v)
 {
+	const struct help_wrap w = {.f = stdout, .width = COLUMNS};
 	const char *text = v->text, *p;
 	size_t n;
 
 	printf("Usage: pqc %s [OPTION...]%s%s\n\n", v->name, v->operands[0] != '\0' ? " " : "",
 	       v->operands);
 	while ((p = help_paragraph(&text, &n)) != NULL) {
-		wrap(stdout, p, n, 0, 0);
+		help_wrap(&w, p, n);
 		putchar('\n');
 	}
 	printf("Options:\n");
-	help_each_option(v, option);
+	help_each_option(v, false, option);
 	if (v->examples == NULL)
 		return;
 	printf("\nExamples:\n");
@@ -88,9 +56,10 @@ void help_summary(FILE *f)
 	fprintf(f, "\n'pqc VERB --help' explains a verb; 'pqc help --man' is the manual page.\n"
 		   "\nExit codes:\n");
 	for (size_t i = 0; help_exit_code(i, &code, &b); i++) {
-		int column = fprintf(f, "  %d", code);
+		struct help_wrap w = {.f = f, .indent = 7, .width = COLUMNS};
 
-		wrap(f, (const char *)b.p, b.len, column, 7);
+		w.first = fprintf(f, "  %d", code);
+		help_wrap(&w, (const char *)b.p, b.len);
 		buf_reset(&b);
 	}
 	buf_free(&b);

@@ -35,15 +35,35 @@ struct help_item {
 /* Ended by a NULL name. */
 extern const struct help_item help_environment[], help_files[];
 
+/* Tables that many verbs take: the long forms describe them once. Ended by a NULL table. */
+struct help_group {
+	const struct opt *table;
+	const char *title; /* "connection options" */
+};
+extern const struct help_group help_groups[];
+bool help_takes(const struct verb *v, const struct opt *table);
+/* Has it any options besides those, and --help? */
+bool help_has_own(const struct verb *v);
+
 /* The i-th exit code and all its meanings in words, appended to b; false behind the last. */
 bool help_exit_code(size_t i, int *code, struct buf *b);
-/* "Default 10m. Variable PQC_RETRY_FOR.": what there is to say besides opt->help. */
-void help_option_notes(const struct opt *o, struct buf *b);
-/* Call fn for each option of a verb. */
-void help_each_option(const struct verb *v, void (*fn)(const struct opt *o));
+/* "Why. Default 10m. Variable PQC_RETRY_FOR.": all that is to be said of an option. */
+void help_option_text(const struct opt *o, struct buf *b);
+/* Call fn for each option of a verb; own: not for those of help_groups, and not for --help. */
+void help_each_option(const struct verb *v, bool own, void (*fn)(const struct opt *o));
 /* The next paragraph of a text: its start, *n bytes, and *text moved behind it; NULL at the end. */
 const char *help_paragraph(const char **text, size_t *n);
 /* The next line, likewise. */
 const char *help_line(const char **text, size_t *n);
+/*
+ * Write s[n] in lines of at most `width` columns, each indented; the first one stands at column
+ * `first` already. put writes a word to f; NULL: as it is.
+ */
+struct help_wrap {
+	FILE *f;
+	int first, indent, width;
+	void (*put)(FILE *f, const char *word, size_t n);
+};
+void help_wrap(const struct help_wrap *w, const char *s, size_t n);
 
 #endif

@@ -27,6 +27,12 @@ const struct help_item help_files[] = {
 	{NULL, NULL},
 };
 
+const struct help_group help_groups[] = {
+	{client_options, "connection options"},
+	{identity_options, "identity options"},
+	{NULL, NULL},
+};
+
 static const struct {
 	int exit_code;
 	const char *help;
@@ -62,28 +68,48 @@ bool help_exit_code(size_t i, int *code, struct buf *b)
 	return true;
 }
 
-void help_option_notes(const struct opt *o, struct buf *b)
+void help_option_text(const struct opt *o, struct buf *b)
 {
 	char env[64];
 
+	buf_printf(b, "%s.", o->help);
 	if (o->def != NULL)
-		buf_printf(b, "Default %s. ", o->def);
+		buf_printf(b, " Default %s.", o->def);
 	if (*opt_env_name(o, env) != '\0')
-		buf_printf(b, "Variable %s", env);
-	if (*env != '\0' && o->old_env != NULL)
-		buf_printf(b, " or %s", o->old_env);
-	if (*env != '\0')
-		buf_put_str(b, ". ");
+		buf_printf(b, " Variable %s%s%s.", env, o->old_env != NULL ? " or " : "",
+			   o->old_env != NULL ? o->old_env : "");
 	if ((o->flags & OPT_RELOAD) != 0)
-		buf_put_str(b, "Taken anew on SIGHUP. ");
-	if (b->len > 0)
-		buf_truncate(b, b->len - 1);
+		buf_put_str(b, " Taken anew on SIGHUP.");
 }
 
-void help_each_option(const struct verb *v, void (*fn)(const struct opt *o))
+bool help_takes(const struct verb *v, const struct opt *table)
 {
 	for (opt_tables t = v->options; *t != NULL; t++)
-		for (const struct opt *o = *t; o->name != NULL; o++)
+		if (*t == table)
+			return true;
+	return false;
+}
+
+static bool is_shared(const struct opt *table)
+{
+	for (const struct help_group *g = help_groups; g->table != NULL; g++)
+		if (g->table == table)
+			return true;
+	return table == common_options;
+}
+
+bool help_has_own(const struct verb *v)
+{
+	for (opt_tables t = v->options; *t != NULL; t++)
+		if (!is_shared(*t))
+			return true;
+	return false;
+}
+
+void help_each_option(const struct verb *v, bool own, void (*fn)(const struct opt *o))
+{
+	for (opt_tables t = v->options; *t != NULL; t++)
+		for (const struct opt *o = *t; o->name != NULL && !(own && is_shared(*t)); o++)
 			fn(o);
 }
 
@@ -107,4 +133,35 @@ const char *help_paragraph(const char **text, size_t *n)
 const char *help_line(const char **text, size_t *n)
 {
 	return cut(text, "\n", n);
+}
+
+void help_wrap(const struct help_wrap *w, const char *s, size_t n)
+{
+	int at = w->first;
+	bool begun = false; /* this line has a word */
+
+	while (n > 0) {
+		size_t word = 0;
+
+		while (word < n && s[word] != ' ')
+			word++;
+		if (begun && at + 1 + (int)word > w->width) {
+			fputc('\n', w->f);
+			at = 0;
+			begun = false;
+		}
+		at += fprintf(w->f, "%*s", begun ? 1 : w->indent - at, "") + (int)word;
+		if (w->put != NULL)
+			w->put(w->f, s, word);
+		else
+			fwrite(s, 1, word, w->f);
+		begun = true;
+		s += word;
+		n -= word;
+		while (n > 0 && *s == ' ') {
+			s++;
+			n--;
+		}
+	}
+	fputc('\n', w->f);
 }

@@ -33,9 +33,9 @@ static void value(const struct opt *o)
 static void verb(const struct verb *v)
 {
 	printf("\t'%s')\n\t\tcase $prev in\n", v->name);
-	help_each_option(v, value);
+	help_each_option(v, false, value);
 	fputs("\t\tesac\n\t\twords='", stdout);
-	help_each_option(v, long_name);
+	help_each_option(v, false, long_name);
 	fputs("' ;;\n", stdout);
 }
 

@@ -6,43 +6,40 @@
 /* Of the last release; to be changed with it, so that a page does not depend on when it is made. */
 #define MAN_DATE "November 23, 2026"
 
-/* Text, safe for roff: no line begins with a control character, backslashes are escaped. */
-static void put(const char *s, size_t n)
-{
-	bool start = true;
+#define WIDTH 72
 
+/* Text, safe for roff: nothing at its beginning is taken for a command, backslashes are escaped. */
+static void put_escaped(FILE *f, const char *s, size_t n)
+{
+	if (n > 0 && (*s == '.' || *s == '\''))
+		fputs("\\&", f);
 	for (; n > 0; s++, n--) {
-		if (start && (*s == '.' || *s == '\''))
-			fputs("\\&", stdout);
 		if (*s == '\\')
-			fputs("\\e", stdout);
+			fputs("\\e", f);
 		else if (*s == '-')
-			fputs("\\-", stdout);
+			fputs("\\-", f);
 		else
-			putchar(*s);
-		start = *s == '\n';
+			putc(*s, f);
 	}
 }
 
 static void put_str(const char *s)
 {
-	put(s, strlen(s));
+	put_escaped(stdout, s, strlen(s));
 }
 
 /* Sentences begin new lines, as the form wants it. */
 static void put_text(const char *s, size_t n)
 {
+	const struct help_wrap w = {.f = stdout, .width = WIDTH, .put = put_escaped};
 	const char *end = s + n, *stop;
 
 	while ((stop = memmem(s, (size_t)(end - s), ". ", 2)) != NULL) {
-		put(s, (size_t)(stop + 1 - s));
-		putchar('\n');
+		help_wrap(&w, s, (size_t)(stop + 1 - s));
 		s = stop + 2;
 	}
-	if (s < end) {
-		put(s, (size_t)(end - s));
-		putchar('\n');
-	}
+	if (s < end)
+		help_wrap(&w, s, (size_t)(end - s));
 }
 
 static void put_paragraphs(const char *text)
@@ -67,7 +64,7 @@ static void put_quoted(const char *s)
 
 static void option(const struct opt *o)
 {
-	struct buf b = BUF_INIT(4096), notes = BUF_INIT(512);
+	struct buf b = BUF_INIT(4096);
 
 	fputs(".It ", stdout);
 	if (o->letter != 0)
@@ -79,12 +76,21 @@ static void option(const struct opt *o)
 		put_quoted(o->arg);
 	}
 	putchar('\n');
-	buf_printf(&b, "%s. ", o->help);
-	help_option_notes(o, &notes);
-	buf_put(&b, notes.p, notes.len);
+	help_option_text(o, &b);
 	put_text((const char *)b.p, b.len);
-	buf_free(&notes);
 	buf_free(&b);
+}
+
+static void verb_options(const struct verb *v)
+{
+	if (help_has_own(v)) {
+		fputs(".Bl -tag -width Ds\n", stdout);
+		help_each_option(v, true, option);
+		fputs(".El\n", stdout);
+	}
+	for (const struct help_group *g = help_groups; g->table != NULL; g++)
+		if (help_takes(v, g->table))
+			printf(".Pp\nTakes the %s below.\n", g->title);
 }
 
 static void verb(const struct verb *v)
@@ -104,17 +110,23 @@ static void verb(const struct verb *v)
 	}
 	fputs(".Pp\n", stdout);
 	put_paragraphs(v->text);
-	fputs(".Bl -tag -width Ds\n", stdout);
-	help_each_option(v, option);
-	fputs(".El\n", stdout);
+	verb_options(v);
 	if (v->examples == NULL)
 		return;
 	fputs(".Bd -literal -offset indent\n", stdout);
 	while ((p = help_line(&text, &n)) != NULL) {
-		put(p, n);
+		put_escaped(stdout, p, n);
 		putchar('\n');
 	}
 	fputs(".Ed\n", stdout);
+}
+
+static void group(const struct help_group *g)
+{
+	printf(".Ss The %s\n.Bl -tag -width Ds\n", g->title);
+	for (const struct opt *o = g->table; o->name != NULL; o++)
+		option(o);
+	fputs(".El\n", stdout);
 }
 
 static void items(const char *title, const struct help_item *i)
@@ -155,6 +167,8 @@ void help_man(void)
 	fputs(".Sh VERBS\n", stdout);
 	for (const struct verb *const *v = verbs; *v != NULL; v++)
 		verb(*v);
+	for (const struct help_group *g = help_groups; g->table != NULL; g++)
+		group(g);
 	items("ENVIRONMENT", help_environment);
 	items("FILES", help_files);
 	exit_codes();

@@ -1,7 +1,8 @@
 /* Keys, passphrases and ids, from files and from people. */
-#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -118,34 +119,58 @@ out:
 
 /* ---- secrets from a terminal ---- */
 
-/* Read a line without echo. The terminal is as before on return. */
+/*
+ * Read a line into out[max]. The signals are let in by ppoll(2) only, so that none comes between
+ * the look at the flag and the wait.
+ */
+static int read_line(int tty, const sigset_t *unblocked, char *out, size_t max, struct err *e)
+{
+	struct pollfd p = {.fd = tty, .events = POLLIN};
+	size_t n = 0;
+
+	for (;;) {
+		int ready = ppoll(&p, 1, NULL, unblocked);
+		ssize_t got;
+
+		if (atomic_load(signals_flag()))
+			return err_set(e, PQC_EINTERRUPTED, "interrupted");
+		if (ready < 0 && errno == EINTR)
+			continue;
+		if ((got = read(tty, out + n, 1)) < 0)
+			return err_sys(e, errno, "terminal");
+		if (got == 0 || out[n] == '\n')
+			break;
+		if (++n == max)
+			return err_set(e, PQC_ETOOBIG, "a passphrase has at most %zu bytes",
+				       max - 1);
+	}
+	out[n] = '\0';
+	return 0;
+}
+
+/* Ask for a line without echo. The terminal is as before on return. */
 static int ask(int tty, const char *prompt, char *out, size_t max, struct err *e)
 {
 	struct termios before, quiet;
-	size_t n = 0;
-	ssize_t got;
-	int rc = 0;
+	sigset_t signals, unblocked;
+	int rc;
 
 	if (tcgetattr(tty, &before) != 0)
 		return err_sys(e, errno, "terminal");
 	quiet = before;
 	quiet.c_lflag &= ~(tcflag_t)(ECHO | ECHONL);
 	quiet.c_lflag |= ICANON;
-	dprintf(tty, "%s", prompt);
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGTERM);
+	sigprocmask(SIG_BLOCK, &signals, &unblocked);
+	/* What was typed before the question is dropped; what comes after it is the answer. */
 	(void)tcsetattr(tty, TCSAFLUSH, &quiet);
-	while ((got = read(tty, out + n, 1)) == 1 && out[n] != '\n')
-		if (++n == max)
-			break;
-	if (atomic_load(signals_flag()))
-		rc = err_set(e, PQC_EINTERRUPTED, "interrupted");
-	else if (got < 0)
-		rc = err_sys(e, errno, "terminal");
-	else if (n == max)
-		rc = err_set(e, PQC_ETOOBIG, "a passphrase has at most %zu bytes", max - 1);
-	else
-		out[n] = '\0';
+	dprintf(tty, "%s", prompt);
+	rc = read_line(tty, &unblocked, out, max, e);
 	(void)tcsetattr(tty, TCSAFLUSH, &before);
 	dprintf(tty, "\n");
+	sigprocmask(SIG_SETMASK, &unblocked, NULL);
 	return rc;
 }
 
@@ -169,6 +194,7 @@ int passphrase_ask(const char *prompt, bool twice, char **out, struct err *e)
 	char *pass = secret_alloc(PASSPHRASE_MAX);
 	int rc;
 
+	signals_catch(); /* the terminal is put right even when the answer is Ctrl-C */
 	if (pass == NULL)
 		rc = err_set(e, PQC_ENOMEM, "out of memory");
 	else if (tty < 0)
@@ -312,9 +338,9 @@ int part_size_option(const struct cli *c, uint32_t *out, struct err *e)
 	return 0;
 }
 
-unsigned threads_option(const struct cli *c, unsigned max)
+unsigned threads_option(const struct cli *c, int beside, unsigned max)
 {
-	long n = sysconf(_SC_NPROCESSORS_ONLN);
+	long n = sysconf(_SC_NPROCESSORS_ONLN) + beside;
 
 	if (opt_text(c->opts, "threads") != NULL)
 		return (unsigned)opt_number(c->opts, "threads");

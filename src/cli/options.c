@@ -73,6 +73,7 @@ const struct opt transfer_options[] = {
 	 .arg = "N",
 	 .min = 1,
 	 .max = 64,
-	 .help = "Threads that encrypt or decrypt; without it one for each processor, at most 2"},
+	 .help = "Threads that encrypt (send: without it one for each processor but one, at most "
+		 "2) or decrypt (get: one for each and one more, at most 4)"},
 	{0},
 };

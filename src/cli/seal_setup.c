@@ -25,7 +25,7 @@ const struct opt file_options[] = {
 	 .arg = "N",
 	 .min = 1,
 	 .max = SEAL_THREADS_MAX,
-	 .help = "Threads to work with; without it one for each processor, at most 4"},
+	 .help = "Threads to work with; without it one for each processor and one more, at most 4"},
 	{.name = "quiet", .letter = 'q', .kind = OPT_FLAG, .help = "Report errors only"},
 	{.name = "json",
 	 .kind = OPT_FLAG,

@@ -55,17 +55,20 @@ static int set(struct value *v, enum opt_origin origin, const char *text, size_t
 	return rc;
 }
 
-/* Of a list, each of the values between commas. */
+/* Of a list, each of the values between commas; blanks beside a comma do not count. */
 static int set_all(struct value *v, enum opt_origin origin, const char *text, struct err *e)
 {
-	size_t n;
+	size_t n, end;
 	int rc;
 
 	if ((v->opt->flags & OPT_LIST) == 0)
 		return set(v, origin, text, strlen(text), e);
 	for (;; text += n + 1) {
-		n = strcspn(text, ",");
-		if ((rc = set(v, origin, text, n, e)) != 0 || text[n] == '\0')
+		text += strspn(text, " ");
+		n = end = strcspn(text, ",");
+		while (end > 0 && text[end - 1] == ' ')
+			end--;
+		if ((rc = set(v, origin, text, end, e)) != 0 || text[n] == '\0')
 			return rc;
 	}
 }

@@ -94,6 +94,11 @@ def status_of(pid: int, field: str) -> int | None:
     return int(found.group(1)) if found else None
 
 
+def sanitized() -> bool:
+    """Is the program built with AddressSanitizer?"""
+    return b"__asan_init" in PROGRAM.read_bytes()
+
+
 def clean_environment(**more: str) -> dict[str, str]:
     kept = {k: v for k, v in os.environ.items()
             if not k.startswith("PQC_") and k not in ("STREAM_CHUNK_SIZE", "XDG_CONFIG_HOME")}
@@ -225,7 +230,7 @@ class Pqc:
         """It must fail with this exit code; returns what it said."""
         done = self.run(*words, **more)
         assert done.code == code, f"{words}: exit {done.code}, not {code}\n{done.err}"
-        assert done.err.startswith("pqc"), f"no message: {done.err!r}"
+        assert re.search("^pqc", done.err, re.M), f"no message: {done.err!r}"
         return done.err
 
     def knows(self, server: Server, address: str | None = None) -> Pqc:
@@ -438,11 +443,11 @@ class Proxy:
     def __init__(self, port: int):
         self.target = port
         self.count = {"up": 0, "down": 0}
-        self.limit = {"up": None, "down": None}
-        self.actions = []
+        self.limit: dict[str, int | None] = {"up": None, "down": None}
+        self.actions: list[tuple[str, int, Callable[[], Any]]] = []
         self.state = threading.Condition()
         self.held = threading.Event()
-        self.sockets = []
+        self.sockets: list[socket.socket] = []
         self.connections = self.frozen = 0
         self.closed = False
         self.listener = socket.create_server(("127.0.0.1", 0))
@@ -450,36 +455,40 @@ class Proxy:
         self.address = f"127.0.0.1:{self.port}"
         threading.Thread(target=self._accept, daemon=True).start()
 
-    def at(self, direction, n, action):
+    def at(self, direction: str, n: int, action: Callable[[], Any]) -> None:
         with self.state:
             self.actions.append((direction, self.count[direction] + n, action))
 
-    def hold(self, direction, n):
+    def hold(self, direction: str, n: int) -> None:
         with self.state:
             self.held.clear()
             self.limit[direction] = self.count[direction] + n
 
-    def release(self):
+    def release(self) -> None:
         with self.state:
             self.limit = {"up": None, "down": None}
             self.state.notify_all()
 
-    def freeze(self):
+    def freeze(self) -> None:
         with self.state:
             self.frozen = self.connections
 
-    def cut(self):
+    def cut(self) -> None:
         """Break every connection there is."""
         with self.state:
             sockets, self.sockets = self.sockets, []
-        for s in sockets:
-            for call in (lambda: s.shutdown(socket.SHUT_RDWR), s.close):
-                try:
-                    call()
-                except OSError:
-                    pass
+        self._end(*sockets)
 
-    def close(self):
+    @staticmethod
+    def _end(*sockets: socket.socket) -> None:
+        for s in sockets:
+            try:
+                s.shutdown(socket.SHUT_RDWR)    # a thread may wait in it: close alone does nothing
+            except OSError:
+                pass
+            s.close()
+
+    def close(self) -> None:
         self.closed = True
         self.listener.shutdown(socket.SHUT_RDWR)    # wakes accept; close alone does not
         self.listener.close()
@@ -487,7 +496,7 @@ class Proxy:
         self.release()
         self.cut()
 
-    def _accept(self):
+    def _accept(self) -> None:
         while True:
             try:
                 near, _ = self.listener.accept()
@@ -507,7 +516,7 @@ class Proxy:
                 threading.Thread(target=self._pipe, args=(source, sink, direction, number),
                                  daemon=True).start()
 
-    def _room(self, direction, number, wanted):
+    def _room(self, direction: str, number: int, wanted: int) -> int:
         """How much may pass now; waits while it is nothing. Called with the lock held."""
         while not self.closed:
             limit = self.limit[direction]
@@ -520,7 +529,8 @@ class Proxy:
             self.state.wait(1)
         return 0
 
-    def _pipe(self, source, sink, direction, number):
+    def _pipe(self, source: socket.socket, sink: socket.socket, direction: str,
+              number: int) -> None:
         try:
             while data := source.recv(65536):
                 while data:
@@ -534,13 +544,9 @@ class Proxy:
             if number > self.frozen:
                 sink.shutdown(socket.SHUT_WR)
         except OSError:
-            for s in (source, sink):
-                try:
-                    s.close()
-                except OSError:
-                    pass
+            self._end(source, sink)
 
-    def _passed(self, direction, n):
+    def _passed(self, direction: str, n: int) -> None:
         with self.state:
             self.count[direction] += n
             due = [a for a in self.actions if a[0] == direction and a[1] <= self.count[direction]]
@@ -552,15 +558,16 @@ class Proxy:
 class Tls:
     """A certificate authority of one's own, and a server certificate for 127.0.0.1."""
 
-    def __init__(self, directory):
+    def __init__(self, directory: Path):
         directory.mkdir(parents=True)
         self.ca, self.cert, self.key = (directory / n for n in ("ca.pem", "cert.pem", "key.pem"))
         now = datetime.datetime.now(datetime.timezone.utc)
 
-        def name(text):
+        def name(text: str) -> x509.Name:
             return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
 
-        def make(subject, issuer, key, signer, ca):
+        def make(subject: str, issuer: str, key: ec.EllipticCurvePrivateKey,
+                 signer: ec.EllipticCurvePrivateKey, ca: bool) -> x509.Certificate:
             builder = (x509.CertificateBuilder().subject_name(name(subject))
                        .issuer_name(name(issuer)).public_key(key.public_key())
                        .serial_number(x509.random_serial_number())
