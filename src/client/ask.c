@@ -57,7 +57,8 @@ int client_list(const struct client_opts *o, const struct url *u,
 {
 	struct link l;
 	struct msg m, next = {.type = MSG_NEXT, .has = 1u << TAG_CURSOR};
-	uint8_t cursor[4096];
+	uint8_t cursor[4096] = {0};
+	size_t cursor_len = 0;
 	int r = ask(&l, o, u, OP_LIST, &m, e);
 
 	if (r != 0)
@@ -69,8 +70,15 @@ int client_list(const struct client_opts *o, const struct url *u,
 		}
 		if ((r = each_entry(&m.entries, each, arg, e)) != 0 || !msg_has(&m, TAG_CURSOR))
 			break;
-		memcpy(cursor, m.cursor.p, m.cursor.n);
-		next.cursor = (struct span){cursor, m.cursor.n};
+		/* Cursors ascend: a list that does not get on would never end. */
+		if (m.cursor.n < cursor_len ||
+		    (m.cursor.n == cursor_len && memcmp(m.cursor.p, cursor, cursor_len) <= 0)) {
+			r = err_set(e, PQC_EPROTO, "the server's list does not get on");
+			break;
+		}
+		cursor_len = m.cursor.n;
+		memcpy(cursor, m.cursor.p, cursor_len);
+		next.cursor = (struct span){cursor, cursor_len};
 		if ((r = link_queue(&l, &next)) != 0 || (r = link_recv(&l, &m, e)) != 0)
 			break;
 	}

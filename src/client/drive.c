@@ -50,6 +50,7 @@ static int on_event(struct drive *d, struct ws_event *ev)
 	case WS_EV_PONG:
 		return 0;
 	default:
+		d->moved = clock_ms();
 		return d->ops->event(d, ev);
 	}
 }
@@ -79,7 +80,8 @@ static int read_events(struct drive *d, unsigned *want)
 		}
 		if ((got = stream_read(d->link.st, at, n, want)) < 0)
 			return (int)got;
-		d->heard = clock_ms();
+		if (ws_in_data(d->link.ws))
+			d->moved = clock_ms();
 		ws_got(d->link.ws, (size_t)got);
 	}
 }
@@ -135,8 +137,10 @@ static void on_tick(struct timer *t)
 	if (d->o->cancel != NULL && atomic_load(d->o->cancel)) {
 		err_set(d->e, PQC_EINTERRUPTED, "interrupted");
 		drive_finish(d, PQC_EINTERRUPTED);
-	} else if (clock_ms() - d->heard > d->o->idle_ms && d->w.events != 0) {
-		err_set(d->e, PQC_ETIMEOUT, "%s has been silent for %.1f s", d->u->host_port,
+	} else if (d->ops->waiting(d)) {
+		d->moved = clock_ms();
+	} else if (clock_ms() - d->moved > d->o->idle_ms) {
+		err_set(d->e, PQC_ETIMEOUT, "%s has brought nothing for %.1f s", d->u->host_port,
 			d->o->idle_ms / 1000.0);
 		drive_finish(d, PQC_ETIMEOUT);
 	}
@@ -154,7 +158,7 @@ int drive_run(struct drive *d)
 	int r;
 
 	d->finished = false;
-	d->heard = clock_ms();
+	d->moved = clock_ms();
 	d->e->msg[0] = '\0';
 	d->w = (struct watch){.fd = stream_fd(d->link.st), .events = LOOP_READ, .cb = on_ready};
 	d->tick.cb = on_tick;

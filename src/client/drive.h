@@ -22,6 +22,8 @@ struct drive_ops {
 	void (*reap)(struct drive *d);
 	/* Now and then: show how far it is. */
 	void (*report)(struct drive *d);
+	/* Are we, and not the peer, the ones that everything waits for? */
+	bool (*waiting)(struct drive *d);
 	/* Jobs that still use the connection or the owner's memory? */
 	bool (*busy)(struct drive *d);
 };
@@ -36,7 +38,7 @@ struct drive {
 	struct link link;
 	struct watch w;
 	struct timer tick;
-	uint64_t heard; /* clock_ms of the last byte read */
+	uint64_t moved; /* clock_ms when the transfer last went on; pings do not count */
 	bool finished;
 	int rc;
 };

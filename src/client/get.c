@@ -33,6 +33,9 @@ static int take_object(struct get *g, const struct msg *reply, struct err *e)
 			       "the object's header or manifest is damaged or not signed");
 	if ((r = identity_id(mf.suite, mf.sender_pk, id)) != 0)
 		return r;
+	if (msg_has(reply, TAG_SIZE) && reply->size != mf.plain_size)
+		return err_set(e, PQC_EPROTO,
+			       "the server tells another size than the sender signed");
 	if (g->go->from != NULL && memcmp(g->go->from, id, ID_LEN) != 0)
 		return err_set(e, PQC_EREFUSED,
 			       "the object was sent by another identity than the one asked for");
@@ -116,6 +119,7 @@ static int first_time(struct get *g, struct err *e)
 	tree_init(&g->tree, g->h.suite);
 	if (g->journal != NULL && (r = get_take_up(g, e)) != 0)
 		return r;
+	g->known = true;
 	/* Room for the whole file, or a clear word now rather than after an hour. */
 	if (g->journal != NULL && g->mf.plain_size > 0 &&
 	    fallocate(g->fd, 0, 0, (off_t)g->mf.plain_size) != 0 &&
@@ -124,7 +128,6 @@ static int first_time(struct get *g, struct err *e)
 			       (unsigned long long)g->mf.plain_size);
 	if (g->journal != NULL && g->direct < 0 && g->mf.plain_size >= FILE_DIRECT_FROM)
 		g->direct = file_open_direct(g->fd);
-	g->known = true;
 	return 0;
 }
 

@@ -45,6 +45,10 @@ static void slot_run(struct job *j)
 	uint8_t *plain = w->plain + off % FILE_BLOCK;
 	size_t n;
 
+	if (g->stream_broken) {
+		s->rc = PQC_ECLOSED; /* a part before this one is missing */
+		return;
+	}
 	s->rc = pqx_part_open(w->aead, &g->h, &g->k, s->f.part, s->f.part + 1 == g->mf.n, &sealed,
 			      plain, &n);
 	if (s->rc == 0)
@@ -52,10 +56,11 @@ static void slot_run(struct job *j)
 	if (s->rc != 0)
 		err_set(&s->e, s->rc, "part %llu does not open: it was damaged or edited",
 			(unsigned long long)s->f.part);
-	else if (g->journal == NULL)
-		s->rc = file_write(g->fd, plain, n, &s->e);
-	else
+	else if (g->journal == NULL && (s->rc = file_write(g->fd, plain, n, &s->e)) == PQC_ECLOSED)
+		s->rc = PQC_EIO; /* our reader went away: connecting to the server again is no help */
+	else if (g->journal != NULL)
 		s->rc = file_pwrite_direct(g->fd, g->direct, plain, n, off, &s->e);
+	g->stream_broken |= g->journal == NULL && s->rc != 0;
 }
 
 /* ---- noting what is durable ---- */
@@ -295,12 +300,20 @@ static bool busy(struct drive *d)
 	return g->busy > 0 || g->flush_running;
 }
 
+static bool waiting(struct drive *d)
+{
+	struct get *g = get_of(d);
+
+	return g->busy > 0 || g->flush_running;
+}
+
 const struct drive_ops get_drive_ops = {
 	.event = on_event,
 	.step = step,
 	.write = write_some,
 	.reap = reap,
 	.report = show,
+	.waiting = waiting,
 	.busy = busy,
 };
 

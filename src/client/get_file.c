@@ -139,6 +139,10 @@ void get_clean_up(struct get *g, int r)
 
 	if (g->journal == NULL || r == 0)
 		return;
+	/* The server was not reached: what an earlier run left was not even looked at. */
+	if (!g->known && journal_header(g->journal) != NULL && r != PQC_EREFUSED &&
+	    r != PQC_EINTEGRITY)
+		return;
 	if (r == PQC_EINTEGRITY || partset_count(&g->have) == 0) {
 		unlinkat(g->dirfd, g->tmp, 0);
 		(void)!journal_remove(g->journal, &ignored);

@@ -58,6 +58,7 @@ struct get {
 		uint8_t *plain;
 	} * workers;
 	size_t worker_count;
+	bool stream_broken; /* the one worker's, when the destination is a stream */
 	/* one connection */
 	struct slot slot[SLOT_MAX], *filling;
 	size_t slots;

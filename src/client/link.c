@@ -120,7 +120,8 @@ int link_pong(struct link *l, const struct ws_event *ev)
 }
 
 /* The next whole message; its bytes are valid until the parser is called again. */
-static int next_message(struct link *l, uint64_t deadline, struct ws_event *ev, struct err *e)
+static int next_message(struct link *l, enum ws_opcode op, uint64_t deadline, struct ws_event *ev,
+			struct err *e)
 {
 	unsigned code;
 	size_t n;
@@ -133,7 +134,10 @@ static int next_message(struct link *l, uint64_t deadline, struct ws_event *ev, 
 				       l->u->host_port);
 		switch (ev->type) {
 		case WS_EV_MESSAGE:
-			return 0;
+			return ev->op == op ? 0
+					    : err_set(e, PQC_EPROTO,
+						      "%s sent a message of the wrong kind",
+						      l->u->host_port);
 		case WS_EV_CLOSE:
 			return err_set(e, PQC_ECLOSED, "%s closed the connection", l->u->host_port);
 		case WS_EV_PING:
@@ -170,7 +174,8 @@ int link_recv(struct link *l, struct msg *m, struct err *e)
 	struct ws_event ev;
 	int r;
 
-	if ((r = flush_all(l, deadline, e)) != 0 || (r = next_message(l, deadline, &ev, e)) != 0)
+	if ((r = flush_all(l, deadline, e)) != 0 ||
+	    (r = next_message(l, WS_BINARY, deadline, &ev, e)) != 0)
 		return r;
 	if (session_open(l->session, ev.p, ev.n, m) != 0)
 		return err_set(e, PQC_EPROTO, "a message from %s does not open", l->u->host_port);
@@ -286,7 +291,8 @@ static int greet(struct link *l, bool *pinned, struct err *e)
 		err_set(e, r, "cannot begin the handshake");
 		goto out;
 	}
-	if ((r = flush_all(l, deadline, e)) != 0 || (r = next_message(l, deadline, &ev, e)) != 0 ||
+	if ((r = flush_all(l, deadline, e)) != 0 ||
+	    (r = next_message(l, WS_TEXT, deadline, &ev, e)) != 0 ||
 	    (r = hs_client_ready(l->hs, ev.p, ev.n, l->server_id, e)) != 0)
 		goto out;
 	r = check_pin(l, pinned, e);
@@ -330,7 +336,7 @@ int link_open(struct link *l, const struct client_opts *o, const struct url *u,
 		goto out;
 	deadline = clock_ms() + o->idle_ms;
 	if ((r = queue(l, WS_BINARY, m3.p, m3.len)) != 0 || (r = flush_all(l, deadline, e)) != 0 ||
-	    (r = next_message(l, deadline, &ev, e)) != 0 ||
+	    (r = next_message(l, WS_BINARY, deadline, &ev, e)) != 0 ||
 	    (r = hs_client_reply(l->hs, ev.p, ev.n, reply, &l->session, e)) != 0)
 		goto out;
 	if (reply->status != ST_ACCEPTED)

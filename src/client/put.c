@@ -80,8 +80,8 @@ static int take_up(struct put *p, const struct msg *reply, struct err *e)
 		p->fresh = false;
 		psource_release(p->src, sender_durable(p->sender));
 	} else {
-		err_set(e, PQC_EINTEGRITY,
-			"what the server holds of this file is not what was sent");
+		r = err_set(e, PQC_EINTEGRITY,
+			    "what the server holds of this file is not what was sent");
 	}
 	partset_free(&held);
 	return r;
@@ -101,8 +101,8 @@ static int attempt(struct put *p, bool *lost, struct err *e)
 		r = put_take_receipt(p, &reply.manifest, &reply.receipt);
 		goto out;
 	}
-	if (!msg_has(&reply, TAG_RANGES) || !msg_has(&reply, TAG_WINDOW) ||
-	    !msg_has(&reply, TAG_DEK)) {
+	if (!msg_has(&reply, TAG_HANDLE) || !msg_has(&reply, TAG_RANGES) ||
+	    !msg_has(&reply, TAG_WINDOW) || !msg_has(&reply, TAG_DEK)) {
 		r = err_set(e, PQC_EPROTO, "the server's answer lacks what a put needs");
 		goto out;
 	}
@@ -110,7 +110,7 @@ static int attempt(struct put *p, bool *lost, struct err *e)
 		*lost = resuming;
 		goto out;
 	}
-	retry_progress(&p->retry);
+	p->handle = reply.handle;
 	r = put_data(p);
 out:
 	memcpy(p->res->server_id, p->d.link.server_id, ID_LEN);
@@ -132,10 +132,6 @@ static int attempts(struct put *p, struct err *e)
 
 			(void)!journal_remove(p->journal, &ignored);
 			return r;
-		}
-		if (r == PQC_EEXIST && p->fresh) {
-			p->fresh = false; /* the server took it up, and the answer was lost */
-			continue;
 		}
 		if (lost && !restarted && psource_size(p->src) != PQX_SIZE_UNKNOWN) {
 			restarted = true;

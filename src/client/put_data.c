@@ -21,7 +21,7 @@ static int seal_part(struct slot *s, struct worker *w)
 {
 	struct put *p = s->put;
 	uint8_t leaf[HASH_MAX], mask[4], *head = s->wire + WS_HEADER_MAX, *body = head + FRAME_LEN;
-	struct frame f = {.part = s->part, .sequence = s->sequence};
+	struct frame f = {.handle = p->handle, .part = s->part, .sequence = s->sequence};
 	uint8_t ws[WS_HEADER_MAX];
 	struct span plain;
 	size_t n, hl;
@@ -150,6 +150,7 @@ static int write_ring(struct put *p, unsigned *want)
 		if ((n = stream_write(p->d.link.st, s->wire + s->off, s->end - s->off, want)) < 0)
 			return (int)n;
 		s->off += (size_t)n;
+		p->d.moved = clock_ms();
 		if (s->off < s->end)
 			continue;
 		p->mid_frame = false;
@@ -283,12 +284,19 @@ static bool busy(struct drive *d)
 	return put_of(d)->sealing > 0;
 }
 
+/* On the source, which may be a stream that says nothing for long. */
+static bool waiting(struct drive *d)
+{
+	return put_of(d)->sealing > 0;
+}
+
 const struct drive_ops put_drive_ops = {
 	.event = on_event,
 	.step = step,
 	.write = write_some,
 	.reap = reap,
 	.report = show,
+	.waiting = waiting,
 	.busy = busy,
 };
 

@@ -52,6 +52,7 @@ struct put {
 	uint64_t handed;     /* of a stream: parts handed to workers */
 	size_t sealing;	     /* jobs under way */
 	uint64_t began, shown;
+	uint32_t handle;
 	bool committed, mid_frame;
 };
 

@@ -102,6 +102,11 @@ void ws_want(struct ws *w, uint8_t **p, size_t *n)
 	}
 }
 
+bool ws_in_data(const struct ws *w)
+{
+	return w->state == WS_DATA_BODY;
+}
+
 void ws_got(struct ws *w, size_t n)
 {
 	if (w->state == WS_DATA_BODY) {

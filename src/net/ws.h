@@ -64,6 +64,8 @@ void ws_got(struct ws *w, size_t n);
 int ws_feed(struct ws *w, const uint8_t *p, size_t n) MUST_CHECK;
 /* Next event; call until WS_EV_NONE. PQC_EPROTO with the RFC 6455 close code in *close_code. */
 int ws_next(struct ws *w, struct ws_event *ev, unsigned *close_code) MUST_CHECK;
+/* Do the bytes that come next go into the owner's buffer? */
+bool ws_in_data(const struct ws *w);
 /* After WS_EV_DATA: the owner's buffer for the n bytes. What the parser has already is copied there. */
 void ws_data_into(struct ws *w, uint8_t *p);
 

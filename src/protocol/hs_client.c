@@ -270,6 +270,8 @@ int hs_client_reply(struct hs_client *h, const uint8_t *m4, size_t n, struct msg
 		return err_set(e, PQC_ENOMEM, "no memory for the server's answer");
 	r = session_open_m4(h->session, h->th4, h->m4.p, h->m4.len, reply);
 	if (r == PQC_EPROTO)
+		return err_set(e, r, "the server's answer is malformed");
+	if (r == PQC_EINTEGRITY)
 		return err_set(e, PQC_EREFUSED,
 			       "the server's answer does not open: it is not from "
 			       "the server this client spoke to");

@@ -66,11 +66,12 @@ out:
 	return r;
 }
 
+/* PQC_EINTEGRITY: it does not open. PQC_EPROTO: it opens, and is no message. */
 static int open(struct session *s, const struct span *aad, uint8_t *wire, size_t n, struct msg *m)
 {
 	uint8_t iv[AEAD_IV];
 	struct span in;
-	int r = PQC_EPROTO;
+	int r = PQC_EINTEGRITY;
 
 	*m = (struct msg){0};
 	if (s->broken || n < 1 + AEAD_TAG || n > MSG_MAX || wire[0] != WIRE_CONTROL)
@@ -78,8 +79,6 @@ static int open(struct session *s, const struct span *aad, uint8_t *wire, size_t
 	in = (struct span){wire + 1, n - 1 - AEAD_TAG};
 	aead_nonce(s->rx.key.iv, s->rx.number, iv);
 	r = aead_open(s->aead, s->rx.key.key, iv, aad, &in, wire + n - AEAD_TAG, wire + 1);
-	if (r == PQC_EINTEGRITY)
-		r = PQC_EPROTO;
 	if (r == 0)
 		r = msg_decode(in.p, in.n, m);
 out:
@@ -99,7 +98,9 @@ int session_seal(struct session *s, const struct msg *m, struct buf *out)
 
 int session_open(struct session *s, uint8_t *wire, size_t n, struct msg *m)
 {
-	return open(s, &(struct span){&control, 1}, wire, n, m);
+	int r = open(s, &(struct span){&control, 1}, wire, n, m);
+
+	return r == PQC_EINTEGRITY ? PQC_EPROTO : r;
 }
 
 int session_seal_m4(struct session *s, const uint8_t th4[SHA512_LEN], const struct msg *m,

@@ -16,7 +16,7 @@ struct session_keys {
 
 /* Copies the keys; the caller wipes its own. Both directions begin at number 0. */
 int session_new(struct session **out, const struct session_keys *k, bool server) MUST_CHECK;
-/* session_seal and session_open for M4, whose aad is TH4. */
+/* session_seal and session_open for M4, whose aad is TH4. An M4 that does not open is PQC_EINTEGRITY. */
 int session_seal_m4(struct session *s, const uint8_t th4[SHA512_LEN], const struct msg *m,
 		    struct buf *out) MUST_CHECK;
 int session_open_m4(struct session *s, const uint8_t th4[SHA512_LEN], uint8_t *wire, size_t n,

@@ -59,11 +59,6 @@ static bool next_part(struct conn *c, struct get *g)
 	struct frame f = {0};
 	uint64_t n;
 
-	if (g->range < g->want.n &&
-	    g->part >= g->want.r[g->range].first + g->want.r[g->range].count) {
-		if (++g->range < g->want.n)
-			g->part = g->want.r[g->range].first;
-	}
 	if (g->range >= g->want.n)
 		return false;
 	n = part_len(g, g->part);
@@ -77,10 +72,17 @@ static bool next_part(struct conn *c, struct get *g)
 	g->head_off = 0;
 	g->off = g->part * object_header(g->o)->part_size;
 	g->left = n;
-	g->part++;
 	c->mid_frame = true;
 	posix_fadvise(object_body_fd(g->o), (off_t)g->off, AHEAD, POSIX_FADV_WILLNEED);
 	return true;
+}
+
+static void part_sent(struct get *g)
+{
+	const struct partrange *r = &g->want.r[g->range];
+
+	if (++g->part == r->first + r->count && ++g->range < g->want.n)
+		g->part = g->want.r[g->range].first;
 }
 
 static int op_write(struct conn *c, unsigned *want, struct err *e)
@@ -106,6 +108,7 @@ static int op_write(struct conn *c, unsigned *want, struct err *e)
 		g->sent += (size_t)n;
 		metric_add(&c->srv->metrics, M_BYTES_OUT, (uint64_t)n);
 	}
+	part_sent(g);
 	c->mid_frame = false;
 	c->heard = clock_ms(); /* the peer takes what we send: it is alive */
 	return 1;

@@ -41,6 +41,12 @@ struct server {
 	struct tls_ctx *tls;
 	struct hs_bundle *bundle;
 	struct timer rotate, sweep, drain;
+	struct sweep {
+		struct job job;
+		unsigned removed;
+		int rc;
+		struct err e;
+	} sweeping;
 	struct job trash;
 	bool trash_running, trash_again;
 	struct listener listen[SERVER_LISTEN_MAX];

@@ -21,7 +21,7 @@
 #define SLOT_ALIGN   4096
 #define FLUSH_BYTES  (64u << 20) /* written but not yet durable: start a flush */
 #define FLUSH_STREAM (4u << 20)	 /* the same for a stream, whose sender keeps what is not durable */
-#define STREAM_PARTS 4
+#define STREAM_PARTS 4		 /* the same, in parts */
 #define FLUSH_MS     500
 
 static void advance(struct put *p);
@@ -32,10 +32,16 @@ static size_t hash_len(const struct put *p)
 	return upload_header(p->up)->suite->hash_len;
 }
 
+static bool is_stream(const struct put *p)
+{
+	return upload_header(p->up)->plain_size == PQX_SIZE_UNKNOWN;
+}
+
 /* The put failed: no more parts, tell the client. */
 static void fail(struct put *p, int code, const char *text)
 {
 	p->failed = true;
+	p->hopeless |= code == PQC_EQUOTA && is_stream(p);
 	log_event(p->srv->log, LOG_WARN, "put.failed",
 		  (struct log_field[]){log_str("name", p->name),
 				       log_id("client", p->owner),
@@ -116,6 +122,19 @@ static void slot_done(struct job *j)
 	settle(p);
 }
 
+static int too_large(struct put *p, uint64_t size, struct err *e)
+{
+	p->hopeless = is_stream(p);
+	return err_set(e, PQC_EQUOTA, "%llu bytes are more than this server takes (%llu)",
+		       (unsigned long long)size, (unsigned long long)p->srv->o.max_size);
+}
+
+/* What a stream comes to at least with this part: only COMMIT tells its size. */
+static uint64_t size_with(const struct put *p, uint64_t part)
+{
+	return part == 0 ? 0 : part * pqx_part_capacity(upload_header(p->up)->part_size) + 1;
+}
+
 static int op_data(struct conn *c, const struct ws_event *ev, uint8_t **into, struct err *e)
 {
 	struct put *p = c->state;
@@ -135,6 +154,8 @@ static int op_data(struct conn *c, const struct ws_event *ev, uint8_t **into, st
 		return 0;
 	if ((r = receiver_accept(p->rx, &f, &s->known, e)) != 0)
 		return r;
+	if (size_with(p, f.part) > p->srv->o.max_size)
+		return too_large(p, size_with(p, f.part), e);
 	s->busy = true;
 	s->f = f;
 	s->e.msg[0] = '\0';
@@ -160,12 +181,24 @@ static int op_data_end(struct conn *c, struct err *e)
 
 /* ---- durable ---- */
 
+/* A stream takes its room as it comes; a file's was set aside at the beginning. */
+static int check_room(const struct put *p, struct err *e)
+{
+	uint64_t free_bytes, total;
+
+	if (!is_stream(p) || store_space(p->srv->store, &free_bytes, &total) != 0 ||
+	    free_bytes >= p->srv->o.min_free)
+		return 0;
+	return err_set(e, PQC_EQUOTA, "the server's disk has no room for more of this stream");
+}
+
 static void flush_run(struct job *j)
 {
 	struct put *p = (struct put *)((char *)j - offsetof(struct put, flush_job));
 	struct batch *b = p->flushing;
 
-	p->flush_rc = upload_record(p->up, b->part, b->leaf, b->count, &p->flush_err);
+	if ((p->flush_rc = check_room(p, &p->flush_err)) == 0)
+		p->flush_rc = upload_record(p->up, b->part, b->leaf, b->count, &p->flush_err);
 }
 
 static void flush_done(struct job *j)
@@ -188,7 +221,7 @@ static void flush_done(struct job *j)
 
 static void maybe_flush(struct put *p, bool now)
 {
-	bool stream = upload_header(p->up)->plain_size == PQX_SIZE_UNKNOWN;
+	bool stream = is_stream(p);
 	struct batch *b = p->fill;
 
 	if (p->flush_running || b->count == 0 || p->flush_rc != 0)
@@ -306,9 +339,7 @@ static int op_control(struct conn *c, const struct msg *m, struct err *e)
 	if (pqx_manifest_check(upload_header(p->up), NULL, m->manifest.p, m->manifest.n, mf) != 0)
 		return err_set(e, PQC_EINTEGRITY, "the manifest is not valid for this file");
 	if (mf->plain_size > p->srv->o.max_size)
-		return err_set(e, PQC_EQUOTA, "%llu bytes are more than this server takes (%llu)",
-			       (unsigned long long)mf->plain_size,
-			       (unsigned long long)p->srv->o.max_size);
+		return too_large(p, mf->plain_size, e);
 	if ((r = receiver_commit(p->rx, mf->n, e)) != 0)
 		return r;
 	buf_put(&p->manifest, m->manifest.p, m->manifest.n);
@@ -386,13 +417,35 @@ static void put_free(struct put *p)
 		opening_free(next);
 }
 
+static void abandon_run(struct job *j)
+{
+	struct put *p = (struct put *)((char *)j - offsetof(struct put, abandon_job));
+
+	(void)!upload_abandon(p->up, NULL); /* what fails is for the sweep */
+}
+
+static void abandon_done(struct job *j)
+{
+	struct put *p = (struct put *)((char *)j - offsetof(struct put, abandon_job));
+
+	server_empty_trash(p->srv);
+	put_free(p);
+}
+
 /* After advance, on the loop's own turn (never inside an op hook): p or its connection may go. */
 static void settle(struct put *p)
 {
-	if (p->c != NULL)
+	if (p->c != NULL) {
 		conn_kick(p->c);
-	else if (idle(p) && (p->fill->count == 0 || p->flush_rc != 0))
-		put_free(p);
+	} else if (idle(p) && (p->fill->count == 0 || p->flush_rc != 0)) {
+		if (!p->hopeless) {
+			put_free(p);
+		} else if (!p->abandoned) {
+			p->abandoned = true;
+			p->abandon_job = (struct job){.run = abandon_run, .done = abandon_done};
+			pool_submit(p->srv->disk, &p->abandon_job);
+		}
+	}
 }
 
 void put_detach(struct conn *c)

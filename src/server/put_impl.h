@@ -41,8 +41,9 @@ struct put {
 	struct slot slot[SLOTS], *filling;
 	unsigned busy; /* slots with a worker */
 	struct batch *fill, *flushing;
-	struct job flush_job, commit_job;
+	struct job flush_job, commit_job, abandon_job;
 	bool flush_running, commit_running, commit_asked, failed;
+	bool hopeless, abandoned; /* a stream that will never fit: its bytes are given back */
 	int flush_rc, commit_rc;
 	struct err flush_err, commit_err;
 	struct timer timer;

@@ -31,6 +31,20 @@ static bool past_the_cache(const struct opening *o)
 	return size != PQX_SIZE_UNKNOWN && size >= o->t.srv->o.direct_from;
 }
 
+static int open_again(struct opening *o, struct err *e)
+{
+	int r = upload_resume(o->t.srv->store, o->owner, o->name, o->header.raw, &o->up, e);
+
+	if (r == 0 && !upload_committed(o->up)) {
+		if (past_the_cache(o))
+			upload_use_direct(o->up);
+		r = request_dek(o->t.srv, &o->header, upload_keyblock(o->up), &o->keys);
+		if (r == 0)
+			r = upload_held(o->up, add_range, &o->held);
+	}
+	return r;
+}
+
 static int open_new(struct opening *o, struct err *e)
 {
 	const struct server *s = o->t.srv;
@@ -50,7 +64,7 @@ static int open_new(struct opening *o, struct err *e)
 	if (r == 0)
 		r = keyblock_encode(kb, &o->header, &o->keys, &enc);
 	if (r != 0) {
-		err_set(e, r, "the key block is not acceptable");
+		r = err_set(e, r == PQC_ENOMEM ? r : PQC_EPROTO, "the key block is not acceptable");
 		goto out;
 	}
 	n.keyblock = enc.p;
@@ -58,23 +72,12 @@ static int open_new(struct opening *o, struct err *e)
 	n.now = clock_unix();
 	n.direct = past_the_cache(o);
 	r = upload_begin(o->t.srv->store, &n, &o->up, e);
+	if (r == PQC_EEXIST)
+		r = open_again(o,
+			       e); /* asked before, and the answer was lost; or somebody else's */
 out:
 	keyblock_free(kb);
 	buf_free(&enc);
-	return r;
-}
-
-static int open_again(struct opening *o, struct err *e)
-{
-	int r = upload_resume(o->t.srv->store, o->owner, o->name, o->header.raw, &o->up, e);
-
-	if (r == 0 && !upload_committed(o->up)) {
-		if (past_the_cache(o))
-			upload_use_direct(o->up);
-		r = request_dek(o->t.srv, &o->header, upload_keyblock(o->up), &o->keys);
-		if (r == 0)
-			r = upload_held(o->up, add_range, &o->held);
-	}
 	return r;
 }
 
@@ -146,11 +149,12 @@ static void opening_done(struct task *t, struct conn *c)
 	opening_free(o);
 }
 
-static struct put *find_put(struct server *s, const uint8_t file_id[32])
+/* The put under way of this very file: the header names its sender, so nobody else's is found. */
+static struct put *find_put(struct server *s, const struct pqx_header *h)
 {
 	struct put *p = s->puts;
 
-	while (p != NULL && memcmp(upload_header(p->up)->file_id, file_id, 32) != 0)
+	while (p != NULL && memcmp(upload_header(p->up)->raw, h->raw, PQX_HEADER_LEN) != 0)
 		p = p->next;
 	return p;
 }
@@ -190,6 +194,8 @@ static int check_request(struct conn *c, const struct msg *m, struct opening *o,
 	if (!msg_has(m, TAG_NAME) || !msg_has(m, TAG_HEADER) ||
 	    pqx_header_decode(hdr, &o->header) != 0)
 		return err_set(e, PQC_EPROTO, "put needs a name and a valid header");
+	if (m->size != o->header.plain_size || memcmp(m->file_id.p, o->header.file_id, 32) != 0)
+		return err_set(e, PQC_EPROTO, "size or file_id are not the header's");
 	if (memcmp(o->header.sender_id, c->client_id, ID_LEN) != 0 || o->header.flags != 0 ||
 	    o->header.suite != identity_public(c->srv->id)->suite)
 		return err_set(e, PQC_EPROTO,
@@ -247,7 +253,7 @@ void put_start(struct conn *c, const struct msg *m)
 	}
 	o->t.run = opening_run;
 	o->t.done = opening_done;
-	if ((old = find_put(c->srv, o->header.file_id)) != NULL)
+	if ((old = find_put(c->srv, &o->header)) != NULL)
 		supersede(old, o, c);
 	else
 		task_start(c, &o->t);

@@ -290,16 +290,21 @@ static int list_control(struct conn *c, const struct msg *m, struct err *e);
 static const struct op list_op = {.control = list_control, .detach = list_detach};
 
 /* One listing serves all pages of its connection. */
-static void list_start(struct conn *c, const char *prefix)
+static void list_start(struct conn *c, const char *prefix, const struct span *cursor)
 {
-	struct listing *l = calloc(1, sizeof(*l));
+	struct listing *l;
 
-	if (l == NULL) {
+	if (cursor->n != 0 && cursor->n != sizeof(l->cursor) - 1) {
+		conn_fail(c, PQC_EPROTO, "that cursor is not one of this server");
+		return;
+	}
+	if ((l = calloc(1, sizeof(*l))) == NULL) {
 		conn_fail(c, PQC_ENOMEM, "out of memory");
 		return;
 	}
 	buf_init(&l->entries, LIST_PAGE);
 	memcpy(l->prefix, prefix, strlen(prefix) + 1);
+	memcpy(l->cursor, cursor->p, cursor->n);
 	l->t.run = list_run;
 	l->t.done = list_done;
 	c->op = &list_op;
@@ -346,7 +351,7 @@ void request_start(struct conn *c, const struct msg *m)
 	else if (m->op == OP_DELETE)
 		delete_start(c, name);
 	else if (m->op == OP_LIST)
-		list_start(c, name);
+		list_start(c, name, msg_has(m, TAG_CURSOR) ? &m->cursor : &(struct span){"", 0});
 	else
 		lookup_start(c, m, name);
 }

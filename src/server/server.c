@@ -44,46 +44,39 @@ static void rotate(struct timer *t)
 
 /* ---- sweeping what was abandoned ---- */
 
-struct sweep {
-	struct job job;
-	struct server *s;
-	unsigned removed;
-	int rc;
-	struct err e;
-};
+static struct server *sweep_owner(struct job *j)
+{
+	return (struct server *)((char *)j - offsetof(struct server, sweeping.job));
+}
 
 static void sweep_run(struct job *j)
 {
-	struct sweep *w = (struct sweep *)j;
+	struct server *s = sweep_owner(j);
+	struct sweep *w = &s->sweeping;
 
-	w->rc = store_sweep(w->s->store, clock_unix() - w->s->o.upload_ttl_ms / 1000, &w->removed,
-			    &w->e);
+	w->rc = store_sweep(s->store, clock_unix() - s->o.upload_ttl_ms / 1000, &w->removed, &w->e);
 }
 
 static void sweep_done(struct job *j)
 {
-	struct sweep *w = (struct sweep *)j;
+	struct server *s = sweep_owner(j);
+	const struct sweep *w = &s->sweeping;
 
 	if (w->rc != 0)
-		log_event(w->s->log, LOG_ERROR, "sweep.failed",
+		log_event(s->log, LOG_ERROR, "sweep.failed",
 			  (struct log_field[]){log_str("reason", w->e.msg), {0}});
 	else if (w->removed > 0)
-		log_event(w->s->log, LOG_INFO, "sweep.done",
+		log_event(s->log, LOG_INFO, "sweep.done",
 			  (struct log_field[]){log_u64("removed", w->removed), {0}});
-	free(w);
+	loop_timer_set(s->loop, &s->sweep, SWEEP_MS);
 }
 
 static void sweep(struct timer *t)
 {
 	struct server *s = (struct server *)((char *)t - offsetof(struct server, sweep));
-	struct sweep *w = calloc(1, sizeof(*w));
 
-	loop_timer_set(s->loop, t, SWEEP_MS);
-	if (w == NULL)
-		return;
-	w->s = s;
-	w->job = (struct job){.run = sweep_run, .done = sweep_done};
-	pool_submit(s->disk, &w->job);
+	s->sweeping = (struct sweep){.job = {.run = sweep_run, .done = sweep_done}};
+	pool_submit(s->disk, &s->sweeping.job);
 }
 
 /* ---- the trash: large files take long to remove, and nobody has to wait for it ---- */

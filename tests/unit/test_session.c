@@ -250,13 +250,13 @@ static void test_m4(void **state)
 				 0);
 		if (i == 0)
 			assert_int_equal(session_open_m4(p.client, other, wire.p, wire.len, &got),
-					 PQC_EPROTO);
+					 PQC_EINTEGRITY);
 		if (i == 1)
 			assert_int_equal(session_open(p.client, wire.p, wire.len, &got),
 					 PQC_EPROTO);
 		if (i == 2)
 			assert_int_equal(session_open_m4(p.client, th4, wire.p, wire.len, &got),
-					 PQC_EPROTO);
+					 PQC_EINTEGRITY);
 		pair_free(&p);
 	}
 	buf_free(&m4);
