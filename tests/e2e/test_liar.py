@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -98,8 +97,7 @@ def offer(**other: Any) -> type[Server]:
 
 
 def aged(seconds: int) -> type[Server]:
-    now = int(time.time())
-    return offer(not_before=now - seconds, not_after=now - seconds + pqp.LIFE)
+    return offer(not_before=lambda o: o.not_before - seconds, not_after=lambda o: o.not_after - seconds)
 
 
 def another_key(self: Server) -> tuple[bytes, bytes, bytes]:
