@@ -1,4 +1,4 @@
-"""Who may do what: the server's list of identities, rights and patterns, and what it does not tell."""
+"""Who may do what: identities, rights and patterns, and what a refusal does not tell."""
 
 from subprocess import PIPE
 

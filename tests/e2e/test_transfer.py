@@ -6,8 +6,8 @@ from subprocess import PIPE
 
 import pytest
 
-from harness import (ABSENT, CONFIG, INTEGRITY, KIB, MIB, NOT_FOUND, OK, REFUSED, TEMPORARY, USAGE,
-                     Tls, capacity, random_file, same, until)
+from harness import (ABSENT, CONFIG, INTEGRITY, KIB, MIB, NOT_FOUND, OK, REFUSED, TEMPORARY,
+                     USAGE, Tls, capacity, random_file, same, until)
 
 P64K, P1M = capacity(64 * KIB), capacity(MIB)
 
@@ -85,8 +85,8 @@ def test_a_stream_that_comes_in_pieces(known, alice):
 
 
 def test_standard_input_needs_a_name(known, alice):
-    assert "name" in alice.fails(2, "send", "-", known.url(), stdin=b"x")
-    assert "name" in alice.fails(2, "send", "-", known.url("below/"), stdin=b"x")
+    assert "name" in alice.fails(USAGE, "send", "-", known.url(), stdin=b"x")
+    assert "name" in alice.fails(USAGE, "send", "-", known.url("below/"), stdin=b"x")
 
 
 # ---- several files, directories ----
@@ -273,7 +273,7 @@ def test_everything_is_json_on_standard_output(known, alice, shelf):
     assert failure["event"] == "error" and failure["exit"] == REFUSED
     assert failure["message"] and failure["code"] == "refused"
     wrong = alice.run("send", "--json", "--part-size", "12", source, known.url("x"))
-    assert wrong.objects[-1]["exit"] == wrong.code == 2
+    assert wrong.objects[-1]["exit"] == wrong.code == USAGE
 
 
 def test_quiet_says_nothing(known, alice, shelf):
@@ -355,18 +355,3 @@ def test_many_clients_at_once(make_server, person, shelf):
         assert result.code == OK, result
         assert same(sources[(i + 1) % 8], shelf / f"target{i}")
     until(lambda: server.metric("active_transfers") == 0, "the transfers to be over")
-
-
-def test_too_many_transfers_are_told_to_come_back(make_server, alice, shelf):
-    server = make_server("--max-transfers", "1").allow(alice, reload=False).start()
-    alice.knows(server)
-    first = alice.begin("send", "-", server.url("first"), stdin=PIPE)
-    until(lambda: server.metric("active_transfers") == 1, "the first transfer")
-    source = random_file(shelf / "source", 100)
-    said = alice.fails(TEMPORARY, "send", source, server.url("second"), "--retry-for", 0)
-    assert "busy" in said
-    second = alice.begin("send", source, server.url("second"))
-    first.stdin.write(b"end")
-    first.close_stdin()
-    assert first.done().code == OK
-    assert second.done().code == OK
