@@ -10,13 +10,15 @@
 /* Public keys of which one coefficient is not below the modulus: one per line, all refused. */
 static void check_modulus(const struct pkey_alg *a, const char *name)
 {
-	char path[512], *line = malloc(LINE_MAX_);
-	uint8_t *pk = malloc(a->pk_len);
 	struct tally t = {0, 0};
+	char path[512], *line;
+	uint8_t *pk;
 	gzFile f;
 
+	vector_path(name, path); /* may skip the test, and not come back */
+	line = malloc(LINE_MAX_);
+	pk = malloc(a->pk_len);
 	assert_true(line != NULL && pk != NULL);
-	vector_path(name, path);
 	f = gzopen(path, "rb");
 	assert_non_null(f);
 	while (gzgets(f, line, LINE_MAX_) != NULL) {
