@@ -121,6 +121,7 @@ static int op_write(struct conn *c, unsigned *want, struct err *e)
 		g->sent += (size_t)n;
 		metric_add(&c->srv->metrics, M_BYTES_OUT, (uint64_t)n);
 	}
+	metric_add(&c->srv->metrics, M_PARTS_OUT, 1);
 	part_sent(g);
 	c->mid_frame = false;
 	c->heard = clock_ms(); /* the peer takes what we send: it is alive */
@@ -131,6 +132,7 @@ static void op_detach(struct conn *c)
 {
 	struct get *g = c->state;
 
+	metric_add(&c->srv->metrics, g->range >= g->want.n ? M_GET_DONE : M_GET_INTERRUPTED, 1);
 	log_event(c->srv->log, LOG_INFO, "get.done",
 		  (struct log_field[]){log_str("name", object_info(g->o)->name),
 				       log_id("client", c->client_id),
@@ -183,7 +185,6 @@ void get_start(struct conn *c, struct object *o)
 	}
 	c->op = &get_op;
 	c->state = g;
-	metric_add(&c->srv->metrics, M_GETS, 1);
 	log_event(c->srv->log, LOG_INFO, "get.begun",
 		  (struct log_field[]){log_str("name", object_info(o)->name),
 				       log_id("client", c->client_id),

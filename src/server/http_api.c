@@ -67,11 +67,10 @@ static int metrics(struct server *s, struct buf *b)
 	uint64_t free_bytes, total;
 
 	if (store_space(s->store, &free_bytes, &total) == 0) {
-		metric_set(&s->metrics, M_FREE, free_bytes);
-		metric_set(&s->metrics, M_TOTAL, total);
+		metric_set(&s->metrics, M_SPACE_FREE, free_bytes);
+		metric_set(&s->metrics, M_SPACE_TOTAL, total);
 	}
-	metrics_render(&s->metrics, b);
-	return 200;
+	return metrics_render(&s->metrics, METRICS_TEXT, b) == 0 ? 200 : 500;
 }
 
 static const struct {
@@ -86,7 +85,7 @@ static const struct {
 void http_api(struct server *s, const struct http_request *r, struct buf *out)
 {
 	static const char missing[] = "not here; there are /health, /ready and /metrics\n";
-	struct buf body = BUF_INIT(65536);
+	struct buf body = BUF_INIT(METRICS_TEXT_MAX);
 	const char *type = "text/plain; charset=utf-8";
 	int status = 404;
 

@@ -311,7 +311,7 @@ static void commit_done(struct job *j)
 		fail(p, p->commit_rc,
 		     p->commit_err.msg[0] ? p->commit_err.msg : err_meaning(p->commit_rc));
 	} else {
-		metric_add(&s->metrics, M_PUTS, 1);
+		metric_add(&s->metrics, M_PUT_DONE, 1);
 		server_empty_trash(s);
 		log_event(s->log, LOG_INFO, "put.done",
 			  (struct log_field[]){log_str("name", p->name),

@@ -1,71 +1,119 @@
 /*
- * The server's counters and gauges, in one list. Recording is one relaxed
- * atomic add: no lock, any thread. Rendered as Prometheus text (version 0.0.4).
+ * The server's counters, gauges and histograms (telemetry/metrics_list.h has
+ * them all). Recording is a few relaxed atomic operations: no lock, any thread.
+ * Rendered as Prometheus text 0.0.4 or OpenMetrics 1.0.0.
+ *
+ * A struct metrics that is all zeros is ready for use. What is rendered while
+ * others record is a state each series had, not one moment of all of them; but
+ * a histogram's _count is always its +Inf bucket.
  */
 #ifndef PQC_TELEMETRY_METRICS_H
 #define PQC_TELEMETRY_METRICS_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/buf.h"
+#include "telemetry/metrics_list.h"
 
-/*        symbol               type       name                                help */
-#define METRIC_LIST(X)                                                                            \
-	X(M_KEY_EXCHANGES, "counter", "pqc_key_exchanges_total",                                  \
-	  "Completed post-quantum key exchanges")                                                 \
-	X(M_AUTH_FAILED, "counter", "failed_authentications_total",                               \
-	  "Handshakes and requests refused for identity or permission")                           \
-	X(M_KEY_ROTATIONS, "counter", "key_rotation_events_total", "Ephemeral KEM keys replaced") \
-	X(M_ACTIVE, "gauge", "active_transfers", "Puts and gets in progress")                     \
-	X(M_CONNECTIONS, "gauge", "pqc_open_connections", "Open connections")                     \
-	X(M_ACCEPTED, "counter", "pqc_connections_total", "Connections accepted")                 \
-	X(M_REJECTED, "counter", "pqc_connections_rejected_total",                                \
-	  "Connections closed at accept because the limit was reached")                           \
-	X(M_PROTO_ERRORS, "counter", "pqc_protocol_errors_total",                                 \
-	  "Connections ended because the peer broke the protocol")                                \
-	X(M_BYTES_IN, "counter", "pqc_received_part_bytes_total",                                 \
-	  "Ciphertext bytes of parts received")                                                   \
-	X(M_BYTES_OUT, "counter", "pqc_sent_part_bytes_total", "Ciphertext bytes of parts sent")  \
-	X(M_PARTS_IN, "counter", "pqc_received_parts_total", "Parts received and verified")       \
-	X(M_PARTS_KNOWN, "counter", "pqc_duplicate_parts_total",                                  \
-	  "Parts received that were already held")                                                \
-	X(M_PUTS, "counter", "pqc_puts_total", "Objects committed")                               \
-	X(M_GETS, "counter", "pqc_gets_total", "Downloads begun")                                 \
-	X(M_RESUMES, "counter", "pqc_resumes_total", "Uploads taken up again")                    \
-	X(M_STORE_ERRORS, "counter", "pqc_store_errors_total", "Failures of the store")           \
-	X(M_FREE, "gauge", "pqc_storage_free_bytes", "Bytes free on the store's file system")     \
-	X(M_TOTAL, "gauge", "pqc_storage_total_bytes", "Size of the store's file system")         \
-	X(M_START, "gauge", "process_start_time_seconds", "Start time, seconds since 1970")
+#define METRIC_NAME(symbol, ...) symbol,
+#define METRIC_SKIP(...)
+enum metric { METRIC_LIST(METRIC_NAME, METRIC_SKIP, METRIC_NAME) METRIC_COUNT };
+enum histo { HISTO_LIST(METRIC_NAME) HISTO_COUNT };
+#undef METRIC_NAME
+#undef METRIC_SKIP
 
-enum metric {
-#define X(sym, type, name, help) sym,
-	METRIC_LIST(X)
-#undef X
-		METRIC_COUNT
+#define HISTO_BUCKETS	  17	 /* at most, with +Inf */
+#define METRICS_INFO_MAX  512	 /* bytes of build_info's labels */
+#define METRICS_TEXT_MAX  131072 /* a rendering is never longer */
+#define METRICS_TRACE_LEN 16	 /* bytes of a trace id */
+
+/* The last observation of a bucket that had a trace id. Odd sequence: being written; 0: none. */
+struct histo_exemplar {
+	_Atomic uint64_t sequence, value, unix_time, trace[2];
+};
+
+struct histo_cells {
+	_Atomic uint64_t bucket[HISTO_BUCKETS]; /* not cumulative */
+	_Atomic uint64_t sum;			/* nanoseconds or bytes */
+	struct histo_exemplar exemplar[HISTO_BUCKETS];
 };
 
 struct metrics {
+	bool off;		     /* records nothing; set before other threads know of it */
+	char info[METRICS_INFO_MAX]; /* labels of build_info */
 	_Atomic uint64_t v[METRIC_COUNT];
+	struct histo_cells histo[HISTO_COUNT];
 };
 
 static inline void metric_add(struct metrics *m, enum metric k, uint64_t n)
 {
-	atomic_fetch_add_explicit(&m->v[k], n, memory_order_relaxed);
+	if (!m->off)
+		atomic_fetch_add_explicit(&m->v[k], n, memory_order_relaxed);
 }
 static inline void metric_sub(struct metrics *m, enum metric k, uint64_t n)
 {
-	atomic_fetch_sub_explicit(&m->v[k], n, memory_order_relaxed);
+	if (!m->off)
+		atomic_fetch_sub_explicit(&m->v[k], n, memory_order_relaxed);
 }
 static inline void metric_set(struct metrics *m, enum metric k, uint64_t n)
 {
-	atomic_store_explicit(&m->v[k], n, memory_order_relaxed);
+	if (!m->off)
+		atomic_store_explicit(&m->v[k], n, memory_order_relaxed);
 }
-static inline uint64_t metric_get(struct metrics *m, enum metric k)
+static inline uint64_t metric_get(const struct metrics *m, enum metric k)
 {
 	return atomic_load_explicit(&m->v[k], memory_order_relaxed);
 }
+/* For the counters of seconds (V_NS). */
+static inline void metric_time(struct metrics *m, enum metric k, uint64_t ns)
+{
+	metric_add(m, k, ns);
+}
+/* For the gauges that are not whole numbers (V_F64); value is finite and not negative. */
+static inline void metric_set_f64(struct metrics *m, enum metric k, double value)
+{
+	uint64_t bits;
 
-void metrics_render(struct metrics *m, struct buf *out);
+	memcpy(&bits, &value, sizeof(bits));
+	metric_set(m, k, bits);
+}
+static inline double metric_get_f64(const struct metrics *m, enum metric k)
+{
+	uint64_t bits = metric_get(m, k);
+	double value;
+
+	memcpy(&value, &bits, sizeof(value));
+	return value;
+}
+
+/*
+ * One observation, in the histogram's unit (seconds or bytes); less than 0
+ * counts as 0, what is no number is ignored. trace_id[METRICS_TRACE_LEN], or
+ * NULL: kept as the bucket's exemplar, unless another thread is just writing
+ * one there.
+ */
+void histo_observe(struct metrics *m, enum histo h, double value, const uint8_t *trace_id);
+
+/* The labels of pqc_build_info; once, before other threads know of m. What is too long is cut. */
+void metrics_info(struct metrics *m, const char *version, const char *suite, const char *openssl);
+
+enum metrics_format {
+	METRICS_TEXT,
+	METRICS_OPENMETRICS,
+	METRICS_JSON /* of the windows only: telemetry/windows.h */
+};
+
+/*
+ * What an Accept header (NULL: none) asks for, as *content_type, a static
+ * string. OpenMetrics only where it is named and liked no less than plain text;
+ * plain text when nothing fits.
+ */
+enum metrics_format metrics_negotiate(const char *accept, const char **content_type);
+
+/* Append all series that have a value; nothing when m->off, but OpenMetrics' end. */
+int metrics_render(const struct metrics *m, enum metrics_format f, struct buf *out) MUST_CHECK;
 
 #endif

@@ -25,6 +25,7 @@ CAPACITY = capacity(PART)
 SIZE = 24 * MIB + 12345
 PARTS = -(-SIZE // CAPACITY)
 BODY = PARTS * PART     # bytes on the wire, nearly
+RECEIVED = 'pqc_parts_total{direction="received"}'
 
 VICTIMS = ["client", "server", "both"]
 
@@ -110,7 +111,7 @@ def check_resumes(server):
 
 def killed_put(place, alice, source, shelf, victim, rng):
     server, proxy = place
-    begun, received = len(server.events("put.begun")), server.metric("pqc_received_parts_total")
+    begun, received = len(server.events("put.begun")), server.metric(RECEIVED)
     acknowledged = len(server.events("put.acknowledged"))
     first = rng.randrange(0, BODY - PART)   # not all is sent then, so nothing may be there
     second = rng.randrange(first, BODY + 2 * PART)
@@ -157,7 +158,7 @@ def killed_put(place, alice, source, shelf, victim, rng):
         # Nothing that was held was sent again: each part was recorded once by this server.
         resumed = [line for line in server.events("put.resumed")
                    if line["file_id"] == sent["file_id"]]
-        moved = server.metric("pqc_received_parts_total") - received
+        moved = server.metric(RECEIVED) - received
         held = resumed[-1]["held_parts"] if resumed else 0
         if victim == "client":
             assert moved == PARTS
@@ -208,7 +209,7 @@ def test_one_upload_killed_again_and_again(place, alice, source, shelf):
     held = [line["held_parts"] for line in server.events("put.resumed")]
     assert len(held) >= 2 and held == sorted(held)
     assert same_object(alice, server, source, shelf)
-    assert server.metric("pqc_received_parts_total") == PARTS
+    assert server.metric(RECEIVED) == PARTS
     assert server.metric("pqc_duplicate_parts_total") == 0
 
 
@@ -268,7 +269,7 @@ def test_the_answer_to_commit_is_lost(place, alice, source, shelf):
     server, proxy = place
     command = ["send", "--json", "--part-size", PART, source, server.url("x", through=proxy)]
     sending = alice.begin(*command)
-    until(lambda: server.metric("pqc_received_parts_total") > PARTS // 2, "half of the parts")
+    until(lambda: server.metric(RECEIVED) > PARTS // 2, "half of the parts")
     proxy.hold("down", 0)
     # The window is larger than what is left, so all of it goes out without an answer.
     until(lambda: server.events("put.done"), "the commit")
@@ -295,7 +296,7 @@ def test_a_dead_connection_is_superseded(place, alice, source, shelf):
     resumed, = server.events("put.resumed")
     assert resumed["held_parts"] > 0
     assert sent["parts_sent"] == PARTS - resumed["held_parts"]
-    assert server.metric("pqc_received_parts_total") == PARTS
+    assert server.metric(RECEIVED) == PARTS
     assert same_object(alice, server, source, shelf)
 
 
@@ -320,7 +321,7 @@ def test_a_broken_connection_is_made_again(place, alice, source, shelf):
         proxy.at("up", BODY // share, proxy.cut)
     sent = alice.json("send", "--part-size", PART, source, server.url("x", through=proxy))
     assert sent["reconnects"] >= 1
-    assert server.metric("pqc_received_parts_total") == PARTS
+    assert server.metric(RECEIVED) == PARTS
     assert same_object(alice, server, source, shelf)
 
 

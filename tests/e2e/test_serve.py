@@ -32,7 +32,7 @@ def test_health_ready_and_metrics(known):
     assert (status, json.loads(body)["status"]) == (200, "ready")
     status, headers, body = known.http("/metrics")
     assert status == 200 and headers["Content-Type"].startswith("text/plain")
-    names = set(re.findall(r"^# TYPE (\w+) (?:counter|gauge)$", body.decode(), re.M))
+    names = set(re.findall(r"^# TYPE (\w+) (?:counter|gauge|histogram)$", body.decode(), re.M))
     assert {"pqc_key_exchanges_total", "failed_authentications_total", "active_transfers",
             "key_rotation_events_total", "pqc_storage_free_bytes"} <= names
     for line in body.decode().splitlines():
@@ -43,10 +43,11 @@ def test_metrics_count_what_happens(known, alice, bob, shelf):
     source = random_file(shelf / "source", 3 * MIB)
     exchanges = known.metric("pqc_key_exchanges_total")
     alice.ok("send", source, known.url("a"))
-    assert known.metric("pqc_puts_total") == 1
-    assert known.metric("pqc_received_part_bytes_total") > 3 * MIB
+    assert known.metric('pqc_transfers_total{direction="put",result="done"}') == 1
+    assert known.metric('pqc_part_bytes_total{direction="received"}') > 3 * MIB
     alice.ok("get", known.url("a"), "--out", shelf / "out")
-    assert known.metric("pqc_gets_total") == 1
+    until(lambda: known.metric('pqc_transfers_total{direction="get",result="done"}') == 1,
+          "the end of the get")
     assert known.metric("pqc_key_exchanges_total") == exchanges + 2
     bob.knows(known)
     bob.fails(REFUSED, "get", known.url("a"), "--out", shelf / "b")
