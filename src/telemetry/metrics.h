@@ -116,4 +116,7 @@ enum metrics_format metrics_negotiate(const char *accept, const char **content_t
 /* Append all series that have a value; nothing when m->off, but OpenMetrics' end. */
 int metrics_render(const struct metrics *m, enum metrics_format f, struct buf *out) MUST_CHECK;
 
+/* Append Markdown tables of all families, those of the windows too. */
+int metrics_reference(struct buf *out) MUST_CHECK;
+
 #endif

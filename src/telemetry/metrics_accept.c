@@ -1,7 +1,7 @@
 /* Which of our formats an Accept header asks for (RFC 9110 section 12.5.1). */
 #include <strings.h>
 
-#include "telemetry/metrics.h"
+#include "telemetry/windows.h"
 
 #define Q_ONE 1000
 
@@ -128,4 +128,9 @@ static enum metrics_format choose(const char *accept, bool json, const char **co
 enum metrics_format metrics_negotiate(const char *accept, const char **content_type)
 {
 	return choose(accept, false, content_type);
+}
+
+enum metrics_format windows_negotiate(const char *accept, const char **content_type)
+{
+	return choose(accept, true, content_type);
 }

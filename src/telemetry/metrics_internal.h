@@ -39,7 +39,8 @@ struct exemplar {
 };
 bool histo_exemplar(const struct histo_cells *c, size_t bucket, struct exemplar *out);
 
-/* A number without exponent, at most nine decimals and no trailing zeros. */
+void metrics_put_u64(struct buf *b, uint64_t v);
+/* A number without exponent and trailing zeros, to nine decimals; to three from a million on. */
 void metrics_put_number(struct buf *b, double v);
 /* Nanoseconds as seconds, exactly. */
 void metrics_put_ns(struct buf *b, uint64_t ns);

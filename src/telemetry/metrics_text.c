@@ -8,28 +8,43 @@
 
 #define NS 1000000000u
 
+/* Most of a rendering is whole numbers, and printf is the slow part of it. */
+void metrics_put_u64(struct buf *b, uint64_t v)
+{
+	char digits[20];
+	size_t i = sizeof(digits);
+
+	do
+		digits[--i] = (char)('0' + v % 10);
+	while ((v /= 10) > 0);
+	buf_put(b, digits + i, sizeof(digits) - i);
+}
+
+/* Append what snprintf wrote, without the zeros at its end; text has a point. */
+static void put_trimmed(struct buf *b, const char *text)
+{
+	size_t n = strlen(text);
+
+	while (text[n - 1] == '0')
+		n--;
+	buf_put(b, text, text[n - 1] == '.' ? n - 1 : n);
+}
+
 void metrics_put_ns(struct buf *b, uint64_t ns)
 {
-	char digits[24];
-	size_t n;
+	char fraction[12];
 
-	snprintf(digits, sizeof(digits), ".%09" PRIu64, ns % NS);
-	for (n = strlen(digits); digits[n - 1] == '0'; n--)
-		;
-	digits[n == 1 ? 0 : n] = '\0';
-	buf_printf(b, "%" PRIu64 "%s", ns / NS, digits);
+	metrics_put_u64(b, ns / NS);
+	snprintf(fraction, sizeof(fraction), ".%09u", (unsigned)(ns % NS));
+	put_trimmed(b, fraction);
 }
 
 void metrics_put_number(struct buf *b, double v)
 {
 	char text[340];
-	size_t n;
 
-	snprintf(text, sizeof(text), "%.9f", isfinite(v) ? v : 0);
-	for (n = strlen(text); text[n - 1] == '0'; n--)
-		;
-	text[text[n - 1] == '.' ? n - 1 : n] = '\0';
-	buf_put_str(b, text);
+	snprintf(text, sizeof(text), "%.*f", v < 1e6 ? 9 : 3, isfinite(v) ? v : 0);
+	put_trimmed(b, text);
 }
 
 void metrics_put_head(struct buf *b, enum metrics_format f, const struct metrics_head *h)
@@ -54,8 +69,8 @@ static void put_value(struct buf *b, enum metric_value form, uint64_t v)
 
 	switch (form) {
 	case V_U64:
-		buf_printf(b, "%" PRIu64 "\n", v);
-		return;
+		metrics_put_u64(b, v);
+		break;
 	case V_NS:
 		metrics_put_ns(b, v);
 		break;
@@ -72,10 +87,13 @@ static void put_series(struct buf *b, const struct metrics *m, enum metric k, ui
 	const struct metric_series *s = &metric_table[k];
 	const char *labels = k == M_BUILD_INFO ? m->info : s->labels;
 
-	if (labels[0] != '\0')
-		buf_printf(b, "%s{%s} ", s->family->name, labels);
-	else
-		buf_printf(b, "%s ", s->family->name);
+	buf_put_str(b, s->family->name);
+	if (labels[0] != '\0') {
+		buf_put_str(b, "{");
+		buf_put_str(b, labels);
+		buf_put_str(b, "}");
+	}
+	buf_put_str(b, " ");
 	put_value(b, s->family->value, v);
 }
 
@@ -102,8 +120,11 @@ static void put_histo(struct buf *b, const struct metrics *m, enum histo h, enum
 	for (size_t i = 0; i <= d->n; i++) {
 		n = atomic_load_explicit(&c->bucket[i], memory_order_relaxed);
 		count += n;
-		buf_printf(b, "%s_bucket{le=\"%s\"} %" PRIu64, d->name,
-			   i < d->n ? d->bounds[i].text : "+Inf", count);
+		buf_put_str(b, d->name);
+		buf_put_str(b, "_bucket{le=\"");
+		buf_put_str(b, i < d->n ? d->bounds[i].text : "+Inf");
+		buf_put_str(b, "\"} ");
+		metrics_put_u64(b, count);
 		if (f == METRICS_OPENMETRICS && n > 0)
 			put_exemplar(b, c, i);
 		buf_put_str(b, "\n");
