@@ -45,7 +45,8 @@ struct render {
 	enum metrics_format format;
 	const struct metrics_head *head; /* of the family under way */
 	char timestamp[32];
-	bool begun; /* JSON: a comma comes first */
+	bool headed; /* the family's head is there: it waits for a first value */
+	bool begun;  /* JSON: a comma comes first */
 };
 
 /* One value; labels: key, value, ..., NULL, all of them static and plain. */
@@ -53,6 +54,9 @@ static void put(struct render *r, const char *const *labels, double v)
 {
 	bool json = r->format == METRICS_JSON;
 
+	if (!json && !r->headed)
+		metrics_put_head(r->out, r->format, r->head);
+	r->headed = true;
 	if (json)
 		buf_printf(r->out, "%s{\"name\":\"%s\",\"labels\":{", r->begun ? ",\n" : "",
 			   r->head->name);
@@ -149,8 +153,7 @@ int windows_render(const struct windows *w, const struct metrics *m, uint64_t no
 		buf_put_str(out, "[");
 	for (size_t k = 0; k < COUNT(heads) && n > 0; k++) {
 		r.head = &heads[k];
-		if (f != METRICS_JSON)
-			metrics_put_head(out, f, r.head);
+		r.headed = false;
 		for (size_t i = 0; i < n; i++)
 			put_family[k](&r, &view[i]);
 	}
