@@ -262,23 +262,3 @@ int http_parse_upgrade(const uint8_t *p, size_t n, const char *key, size_t *used
 	*used = h.used;
 	return 0;
 }
-
-void http_get_request(struct buf *b, const char *host_port, const char *path)
-{
-	buf_printf(b, "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", path, host_port);
-}
-
-int http_parse_reply(const uint8_t *p, size_t n, struct http_reply *out)
-{
-	struct http_head h;
-	int r = http_head_parse(p, n, true, &h);
-
-	if (r == PQC_EAGAIN)
-		return n < HTTP_HEAD_MAX ? PQC_EAGAIN : PQC_EPROTO;
-	if (r != 0 || !h.has_length || h.field[HTTP_TRANSFER_ENCODING].count > 0)
-		return PQC_EPROTO;
-	if (h.length > n - h.used)
-		return PQC_EAGAIN;
-	*out = (struct http_reply){h.status, h.used, (size_t)h.length};
-	return 0;
-}

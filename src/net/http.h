@@ -1,4 +1,7 @@
-/* HTTP/1.1 as far as we need it (llhttp): a server's request head, a client's upgrade. */
+/*
+ * HTTP/1.1 as far as we need it (llhttp): a server's request head, a client's upgrade. A whole
+ * request of a client is in net/fetch.h.
+ */
 #ifndef PQC_NET_HTTP_H
 #define PQC_NET_HTTP_H
 
@@ -37,13 +40,5 @@ void http_upgrade_request(struct buf *b, const char *host_port, const char *path
 /* Parse the answer; PQC_EAGAIN; PQC_EREFUSED/PQC_ETEMP/PQC_EPROTO with what the server said in e. *used bytes consumed. */
 int http_parse_upgrade(const uint8_t *p, size_t n, const char *key, size_t *used,
 		       struct err *e) MUST_CHECK;
-/* Client: a plain GET over a blocking-with-deadline connection is built from these two. */
-void http_get_request(struct buf *b, const char *host_port, const char *path);
-struct http_reply {
-	int status;
-	size_t body_off, body_len;
-};
-/* Whole response with Content-Length; PQC_EAGAIN. */
-int http_parse_reply(const uint8_t *p, size_t n, struct http_reply *out) MUST_CHECK;
 
 #endif

@@ -136,7 +136,6 @@ static int on_head(llhttp_t *parser)
 	h->head = llhttp_get_method(parser) == HTTP_HEAD;
 	h->status = llhttp_get_status_code(parser);
 	h->keep_alive = llhttp_should_keep_alive(parser);
-	h->has_length = parser->flags & F_CONTENT_LENGTH;
 	h->length = parser->content_length;
 	c->complete = true;
 	return HEAD_ENDS_HERE;

@@ -33,7 +33,6 @@ struct http_head {
 	} field[HTTP_FIELDS];
 	bool connection_upgrade, upgrade_websocket; /* these tokens, in any of the lines */
 	bool get, head, http11, keep_alive;
-	bool has_length;
 	uint64_t length; /* Content-Length */
 	int status;
 	size_t used;
