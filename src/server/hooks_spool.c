@@ -250,8 +250,12 @@ void spool_release(struct event *ev)
 
 void spool_delivered(struct spool *s, const struct event *ev)
 {
-	/* If the power fails before this is on disk, it is delivered again. */
-	unlinkat(s->dir, ev->name, 0);
+	/*
+	 * If the power fails before this is on disk, the event is delivered again; if the disk
+	 * does not take it, too, but not at once.
+	 */
+	if (unlinkat(s->dir, ev->name, 0) != 0)
+		spool_postpone(ev, hooks_now() + FAR_MS / 2);
 }
 
 void spool_give_up(struct spool *s, const struct event *ev)
