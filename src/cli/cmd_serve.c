@@ -45,14 +45,16 @@ static void take_numbers(const struct opts *p, struct server_opts *o)
 	o->drain_ms = opt_number(p, "drain-timeout");
 }
 
-static int set_log_level(const struct opts *p, struct logger *log)
+static int set_log(const struct opts *p, struct logger *log)
 {
 	enum log_level level;
 	int rc = log_level_parse(opt_text(p, "log-level"), &level);
 
-	if (rc == 0)
-		log_set_level(log, level);
-	return rc;
+	if (rc != 0)
+		return rc;
+	log_set_level(log, level);
+	log_set_names(log, opt_flag(p, "log-names"));
+	return 0;
 }
 
 /* In the data directory, unless the option says where. */
@@ -156,7 +158,7 @@ static int reload(void *arg, struct server_opts *o, struct err *e)
 		return 0;
 	if ((rc = opts_reread(s->c->opts, path, &fresh, e)) != 0)
 		return rc;
-	if ((rc = set_log_level(fresh, s->log)) == 0) {
+	if ((rc = set_log(fresh, s->log)) == 0) {
 		take_numbers(fresh, o);
 		tell_ignored(s, fresh);
 	}
@@ -318,12 +320,15 @@ static int print_config(const struct service *s, struct err *e)
 
 static int start_log(struct service *s, struct err *e)
 {
-	const char *format = opt_text(s->c->opts, "log-format");
-	bool json = format != NULL ? strcmp(format, "json") == 0 : isatty(STDERR_FILENO) != 1;
+	const char *given = opt_text(s->c->opts, "log-format");
+	enum log_format format = log_format_for(STDERR_FILENO, getenv("JOURNAL_STREAM"));
+	int rc;
 
-	if (log_new(&s->log, STDERR_FILENO, json) != 0)
+	if (given != NULL && (rc = log_format_parse(given, &format)) != 0)
+		return rc;
+	if (log_new(&s->log, STDERR_FILENO, format) != 0)
 		return err_set(e, PQC_ENOMEM, "out of memory");
-	return set_log_level(s->c->opts, s->log);
+	return set_log(s->c->opts, s->log);
 }
 
 static int run(struct cli *c, struct err *e)

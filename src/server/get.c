@@ -134,7 +134,7 @@ static void op_detach(struct conn *c)
 
 	metric_add(&c->srv->metrics, g->range >= g->want.n ? M_GET_DONE : M_GET_INTERRUPTED, 1);
 	log_event(c->srv->log, LOG_INFO, "get.done",
-		  (struct log_field[]){log_str("name", object_info(g->o)->name),
+		  (struct log_field[]){log_name("name", object_info(g->o)->name),
 				       log_id("client", c->client_id),
 				       log_u64("sent_bytes", g->sent),
 				       log_u64("milliseconds", clock_ms() - g->began),
@@ -186,7 +186,7 @@ void get_start(struct conn *c, struct object *o)
 	c->op = &get_op;
 	c->state = g;
 	log_event(c->srv->log, LOG_INFO, "get.begun",
-		  (struct log_field[]){log_str("name", object_info(o)->name),
+		  (struct log_field[]){log_name("name", object_info(o)->name),
 				       log_id("client", c->client_id),
 				       log_str("peer", c->peer),
 				       log_u64("bytes", object_info(o)->size),

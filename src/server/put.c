@@ -43,7 +43,7 @@ static void fail(struct put *p, int code, const char *text)
 	p->failed = true;
 	p->hopeless |= code == PQC_EQUOTA && is_stream(p);
 	log_event(p->srv->log, LOG_WARN, "put.failed",
-		  (struct log_field[]){log_str("name", p->name),
+		  (struct log_field[]){log_name("name", p->name),
 				       log_id("client", p->owner),
 				       log_str("code", err_name(code)),
 				       log_str("reason", text),
@@ -314,7 +314,7 @@ static void commit_done(struct job *j)
 		metric_add(&s->metrics, M_PUT_DONE, 1);
 		server_empty_trash(s);
 		log_event(s->log, LOG_INFO, "put.done",
-			  (struct log_field[]){log_str("name", p->name),
+			  (struct log_field[]){log_name("name", p->name),
 					       log_id("client", p->owner),
 					       log_id("file_id", upload_header(p->up)->file_id),
 					       log_u64("bytes", p->signed_by_client.plain_size),

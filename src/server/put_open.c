@@ -122,7 +122,7 @@ static void opening_done(struct task *t, struct conn *c)
 	}
 	if (r != 0)
 		log_event(c->srv->log, LOG_WARN, "put.not_opened",
-			  (struct log_field[]){log_str("name", o->name),
+			  (struct log_field[]){log_name("name", o->name),
 					       log_id("client", o->owner),
 					       log_str("code", err_name(r)),
 					       log_str("reason", t->e.msg),
@@ -139,7 +139,7 @@ static void opening_done(struct task *t, struct conn *c)
 		if (o->resume)
 			metric_add(&c->srv->metrics, M_RESUMES, 1);
 		log_event(c->srv->log, LOG_INFO, o->resume ? "put.resumed" : "put.begun",
-			  (struct log_field[]){log_str("name", o->name),
+			  (struct log_field[]){log_name("name", o->name),
 					       log_id("client", o->owner),
 					       log_str("peer", c->peer),
 					       log_id("file_id", o->header.file_id),

@@ -13,7 +13,7 @@ bool request_allowed(struct conn *c, unsigned right, const char *name)
 	log_event(c->srv->log, LOG_WARN, "request.refused",
 		  (struct log_field[]){log_id("client", c->client_id),
 				       log_str("peer", c->peer),
-				       log_str("name", name),
+				       log_name("name", name),
 				       log_str("reason", access_knows(c->srv->access, c->client_id)
 								 ? "no right to this name"
 								 : "unknown identity"),
@@ -103,7 +103,7 @@ static void lookup_done(struct task *t, struct conn *c)
 		metric_add(&c->srv->metrics, M_STORE_ERRORS, 1);
 		log_event(c->srv->log, LOG_ERROR, "store.failed",
 			  (struct log_field[]){
-				  log_str("name", l->name), log_str("reason", t->e.msg), {0}});
+				  log_name("name", l->name), log_str("reason", t->e.msg), {0}});
 		conn_fail(c, PQC_EFAIL, "the server could not read the object");
 	} else if (l->op == OP_GET) {
 		get_start(c, l->o);
@@ -163,7 +163,7 @@ static void delete_done(struct task *t, struct conn *c)
 		server_empty_trash(t->srv);
 		log_event(t->srv->log, LOG_INFO, "delete.done",
 			  (struct log_field[]){
-				  log_str("name", d->name), log_id("client", d->owner), {0}});
+				  log_name("name", d->name), log_id("client", d->owner), {0}});
 	}
 	if (c != NULL && t->rc == 0 && conn_reply(c, &m) == 0)
 		conn_finish(c);

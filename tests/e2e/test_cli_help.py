@@ -88,7 +88,7 @@ def test_completion(pqc):
     assert complete(pqc, "se") == {"send", "seal", "serve"}
     assert complete(pqc, "trust", "") == {"list", "add", "remove", "allow", "deny", "clients"}
     assert complete(pqc, "trust", "allow", "--r") == {"--rights"}
-    assert complete(pqc, "serve", "--log-format", "") == {"json", "text"}
+    assert complete(pqc, "serve", "--log-format", "") == {"json", "text", "journal"}
     assert "some-file" in complete(pqc, "send", "some")
     assert complete(pqc, "send", "--accept") == {"--accept-new"}
 
@@ -114,7 +114,7 @@ def test_completion(pqc):
     (("send", "f", "pqc://host/x", "--part-size", "100K"), "power of two"),
     (("send", "f", "pqc://host/x", "--part-size", "64M"), "--part-size: expected a size"),
     (("send", "f", "pqc://host/x", "--threads", "0"), "from 1 to 64, found '0'"),
-    (("serve", "--log-format", "xml"), "expected one of json|text, found 'xml'"),
+    (("serve", "--log-format", "xml"), "expected one of json|text|journal, found 'xml'"),
     (("serve", "--listen", ""), "--listen: expected a value"),
 ])
 def test_usage(pqc, words, says):

@@ -1,4 +1,7 @@
-/* log.h: lines are JSON whatever is in them, never longer than 4096 bytes, one write each. */
+/*
+ * log.h: lines are JSON whatever is in them, never longer than 4096 bytes, one write each; and who
+ * does not read them stops nobody.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,13 +13,21 @@
 #include <jansson.h>
 #include <math.h>
 #include <pthread.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "base/log_sink.h"
 
 #define MOST 4096
 
@@ -28,12 +39,12 @@ struct fixture {
 	size_t len;
 };
 
-static int setup(void **state, bool json)
+static int setup(void **state, enum log_format format)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
 
 	/* O_DIRECT: packets, not a stream */
-	if (!f || pipe2(f->p, O_DIRECT | O_NONBLOCK) != 0 || log_new(&f->l, f->p[1], json) != 0)
+	if (!f || pipe2(f->p, O_DIRECT | O_NONBLOCK) != 0 || log_new(&f->l, f->p[1], format) != 0)
 		return -1;
 	*state = f;
 	return 0;
@@ -41,12 +52,17 @@ static int setup(void **state, bool json)
 
 static int setup_json(void **state)
 {
-	return setup(state, true);
+	return setup(state, LOG_JSON);
 }
 
 static int setup_plain(void **state)
 {
-	return setup(state, false);
+	return setup(state, LOG_TEXT);
+}
+
+static int setup_journal(void **state)
+{
+	return setup(state, LOG_JOURNAL);
 }
 
 static int teardown(void **state)
@@ -271,11 +287,14 @@ static void no_logger_and_no_reader_do_no_harm(void **state)
 	log_set_level(NULL, LOG_ERROR);
 	log_free(NULL);
 	assert_true(fd >= 0);
-	assert_int_equal(log_new(&full, fd, true), 0);
+	assert_int_equal(log_new(&full, fd, LOG_JSON), 0);
 	errno = ENOTTY;
 	log_event(full, LOG_ERROR, "x", NULL);
 	log_event(f->l, LOG_ERROR, "x", NULL);
 	assert_int_equal(errno, ENOTTY);
+	assert_int_equal(log_dropped(full), 1);
+	assert_int_equal(log_dropped(NULL), 0);
+	log_set_names(NULL, true);
 	log_free(full);
 	assert_true(fcntl(fd, F_GETFD) >= 0); /* still ours */
 	close(fd);
@@ -294,6 +313,376 @@ static void plain_lines_are_safe_on_a_terminal(void **state)
 	line = line_of(f);
 	assert_non_null(strstr(line, "Z warn  peer.bad name=\"a\\u001b[2J\\nb\" n=7 ok=true\n"));
 	assert_null(strchr(line, '\033'));
+}
+
+/* ---- what others call things cannot make a line or a field ---- */
+
+/* Each tries to end its string, its field or its line, or to steer the terminal. */
+static const char *const hostile[] = {
+	"a\nb",
+	"}\n{\"level\":\"error\",\"event\":\"forged\"}\n",
+	"\"}\n{\"level\":\"error\",\"event\":\"forged",
+	"\",\"forged\":\"1",
+	"\" forged=\"1",
+	" forged=1",
+	"\\",
+	"\\\"",
+	"\\\" forged=1 \\\\\"",
+	"\n<3>{\"forged\":1}",
+	"\r\n<0>forged",
+	"\033[2J\033]0;forged\007",
+	"\xC2\x9B"
+	"2J",
+	"\xE2\x80\xA8{\"forged\":1}\xE2\x80\xA9", /* U+2028, U+2029 */
+	"\xC2\x85 forged",			  /* U+0085, next line */
+	"\xE2\x80\xAE",				  /* right-to-left override */
+	"\xFF\xFE\n",
+	"\xC3",		    /* cut off */
+	"\xC0\x8A",	    /* overlong newline */
+	"\xED\xA0\x8A",	    /* surrogate */
+	"\xF4\x90\x80\x80", /* beyond Unicode */
+	"\xE2\x80\x22\n",
+	"",
+};
+
+/* The line behind its priority, if there is one: what journald takes off. */
+static const char *behind_priority(const struct fixture *f)
+{
+	return f->line[0] == '<' && f->line[2] == '>' ? f->line + 3 : f->line;
+}
+
+static void check_json(const struct fixture *f, size_t fields)
+{
+	json_error_t error;
+	json_t *o = json_loads(behind_priority(f), JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
+
+	if (!o)
+		fail_msg("%s: %s", error.text, f->line);
+	assert_string_equal(string_of(o, "level"), "info");
+	assert_string_equal(string_of(o, "event"), "x");
+	assert_int_equal(json_integer_value(json_object_get(o, "after")), 7);
+	assert_null(json_object_get(o, "forged"));
+	assert_int_equal(json_object_size(o), fields);
+	json_decref(o);
+}
+
+/* Blanks, and equals signs, stand between fields only outside of quotes. */
+static void check_plain(const struct fixture *f, size_t fields)
+{
+	bool quoted = false;
+	size_t signs = 0;
+
+	for (const char *s = f->line; *s != '\n'; s++) {
+		if (quoted && *s == '\\')
+			s++;
+		else if (*s == '"')
+			quoted = !quoted;
+		else
+			signs += !quoted && *s == '=';
+	}
+	assert_false(quoted);
+	assert_int_equal(signs, fields - 3); /* time, level and event have none */
+	assert_non_null(strstr(f->line, " info  x s="));
+	assert_non_null(strstr(f->line, " after=7"));
+}
+
+static void check_hostile(struct fixture *f, const char *s)
+{
+	uint32_t bad = 0;
+
+	log_event(f->l, LOG_INFO, "x",
+		  (struct log_field[]){
+			  log_str("s", s), log_name("name", s), log_u64("after", 7), {0}});
+	line_of(f);
+	for (size_t i = 0; i + 1 < f->len; i++)
+		bad += (uint8_t)f->line[i] < 0x20 || f->line[i] == 0x7F;
+	assert_int_equal(bad, 0);
+	if (f->line[0] == '{' || f->line[0] == '<')
+		check_json(f, 6);
+	else
+		check_plain(f, 6);
+}
+
+static void hostile_strings_make_no_line_and_no_field(void **state)
+{
+	struct fixture *f = *state;
+
+	log_set_names(f->l, true);
+	for (size_t i = 0; i < sizeof(hostile) / sizeof(hostile[0]); i++)
+		check_hostile(f, hostile[i]);
+}
+
+/* 64 KiB and more of them, so that the cut falls anywhere. */
+static void long_hostile_strings_too(void **state)
+{
+	const size_t most = 70000;
+	struct fixture *f = *state;
+	char *s = malloc(most + 64);
+
+	assert_non_null(s);
+	log_set_names(f->l, true);
+	for (size_t i = 0; i + 1 < sizeof(hostile) / sizeof(hostile[0]); i++) {
+		size_t w = strlen(hostile[i]);
+
+		for (size_t lead = 0; lead < 4; lead++) {
+			size_t n = lead;
+
+			memset(s, 'a', lead);
+			for (; n < most; n += w)
+				memcpy(s + n, hostile[i], w);
+			s[n] = '\0';
+			log_event(f->l, LOG_INFO, "x",
+				  (struct log_field[]){log_u64("after", 7), log_str("s", s), {0}});
+			line_of(f);
+			assert_true(f->len <= MOST);
+			if (f->line[0] == '{' || f->line[0] == '<')
+				check_json(f, 6); /* with "cut" */
+			else
+				assert_non_null(strstr(f->line, " cut=true\n"));
+		}
+	}
+	free(s);
+}
+
+static void names_are_left_out_unless_they_are_wanted(void **state)
+{
+	const struct log_field fields[] = {
+		log_name("name", "secret-study"), log_str("peer", "p"), {0}};
+	struct fixture *f = *state;
+
+	log_event(f->l, LOG_INFO, "x", fields);
+	line_of(f);
+	assert_null(strstr(f->line, "name"));
+	assert_null(strstr(f->line, "secret-study"));
+	assert_non_null(strstr(f->line, "peer"));
+	assert_null(strstr(f->line, "cut"));
+	log_set_names(f->l, true);
+	log_event(f->l, LOG_INFO, "x", fields);
+	assert_non_null(strstr(line_of(f), "secret-study"));
+	log_set_names(f->l, false);
+	log_event(f->l, LOG_INFO, "x", fields);
+	assert_null(strstr(line_of(f), "secret-study"));
+}
+
+/* ---- forms ---- */
+
+static void the_journal_reads_the_level_in_front(void **state)
+{
+	static const struct {
+		enum log_level level;
+		const char *start;
+	} cases[] = {{LOG_ERROR, "<3>{\"time\":"},
+		     {LOG_WARN, "<4>{\"time\":"},
+		     {LOG_INFO, "<6>{\"time\":"},
+		     {LOG_DEBUG, "<7>{\"time\":"}};
+	struct fixture *f = *state;
+
+	log_set_level(f->l, LOG_DEBUG);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		log_event(f->l, cases[i].level, "x", NULL);
+		assert_memory_equal(line_of(f), cases[i].start, strlen(cases[i].start));
+		json_t *o = json_loads(f->line + 3, JSON_REJECT_DUPLICATES, NULL);
+
+		assert_int_equal(json_object_size(o), 3);
+		json_decref(o);
+	}
+}
+
+static void the_form_suits_the_reader(void **state)
+{
+	struct fixture *f = *state;
+	enum log_format format = LOG_JSON;
+	char stream[64];
+	struct stat st;
+
+	assert_int_equal(fstat(f->p[1], &st), 0);
+	snprintf(stream, sizeof(stream), "%ju:%ju", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino);
+	assert_int_equal(log_format_for(f->p[1], stream), LOG_JOURNAL);
+	assert_int_equal(log_format_for(f->p[1], NULL), LOG_JSON);
+	assert_int_equal(log_format_for(STDERR_FILENO, stream) == LOG_JOURNAL, false);
+	assert_int_equal(log_format_for(-1, stream), LOG_JSON);
+	stream[strlen(stream) - 1] ^= 1; /* another inode */
+	assert_int_equal(log_format_for(f->p[1], stream), LOG_JSON);
+	assert_int_equal(log_format_for(f->p[1], ""), LOG_JSON);
+	assert_int_equal(log_format_for(f->p[1], ":"), LOG_JSON);
+
+	assert_int_equal(log_format_parse("journal", &format), 0);
+	assert_int_equal(format, LOG_JOURNAL);
+	assert_int_equal(log_format_parse("text", &format), 0);
+	assert_int_equal(format, LOG_TEXT);
+	assert_int_equal(log_format_parse("JSON", &format), PQC_EUSAGE);
+	assert_int_equal(log_format_parse("", &format), PQC_EUSAGE);
+	assert_int_equal(format, LOG_TEXT);
+}
+
+/* ---- a reader that does not read ---- */
+
+/* Write to fd until it takes no more; the other end reads nothing. Its flags are as before. */
+static void fill(int fd)
+{
+	static const char bytes[4096];
+	int flags = fcntl(fd, F_GETFL);
+
+	assert_int_equal(fcntl(fd, F_SETFL, flags | O_NONBLOCK), 0);
+	while (write(fd, bytes, sizeof(bytes)) > 0 || write(fd, bytes, 1) > 0)
+		;
+	assert_int_equal(errno, EAGAIN);
+	assert_int_equal(fcntl(fd, F_SETFL, flags), 0);
+}
+
+/* Read and forget all there is. */
+static void drain(int fd)
+{
+	char bytes[4096];
+	int flags = fcntl(fd, F_GETFL);
+
+	assert_int_equal(fcntl(fd, F_SETFL, flags | O_NONBLOCK), 0);
+	while (read(fd, bytes, sizeof(bytes)) > 0)
+		;
+	assert_int_equal(fcntl(fd, F_SETFL, flags), 0);
+}
+
+static json_t *read_json(int fd)
+{
+	char line[MOST + 1];
+	ssize_t n = read(fd, line, MOST);
+
+	assert_true(n > 0);
+	line[n] = '\0';
+	return json_loads(line, JSON_REJECT_DUPLICATES, NULL);
+}
+
+/* ends[0] is read, ends[1] is written and would block for ever. */
+static void check_dead_reader(const int ends[2])
+{
+	enum { LOST = 60 };
+	const int flags = fcntl(ends[1], F_GETFL);
+	struct logger *l;
+	uint64_t start;
+	json_t *o;
+
+	assert_int_equal(log_new(&l, ends[1], LOG_JSON), 0);
+	fill(ends[1]);
+	start = clock_ms();
+	log_event(l, LOG_INFO, "lost", NULL);
+	assert_true(clock_ms() - start >= 90); /* it was given its time */
+	for (int i = 1; i < LOST; i++)
+		log_event(l, LOG_INFO, "lost", NULL);
+	assert_true(clock_ms() - start < LOST * 100 / 2); /* the others were not */
+	assert_int_equal(log_dropped(l), LOST);
+
+	drain(ends[0]);
+	log_event(l, LOG_INFO, "again", NULL);
+	o = read_json(ends[0]);
+	assert_string_equal(string_of(o, "event"), "again");
+	assert_int_equal(json_integer_value(json_object_get(o, "dropped")), LOST);
+	json_decref(o);
+	log_event(l, LOG_INFO, "again", NULL);
+	o = read_json(ends[0]);
+	assert_null(json_object_get(o, "dropped"));
+	json_decref(o);
+	assert_int_equal(log_dropped(l), LOST);
+	assert_int_equal(fcntl(ends[1], F_GETFL), flags);
+
+	close(ends[0]);
+	log_event(l, LOG_INFO, "nobody", NULL);
+	assert_int_equal(log_dropped(l), LOST + 1);
+	log_free(l);
+	close(ends[1]);
+}
+
+static void a_dead_reader_of_a_pipe_stops_nobody(void **state)
+{
+	int ends[2];
+
+	(void)state;
+	assert_int_equal(pipe(ends), 0);
+	check_dead_reader(ends);
+}
+
+static void a_dead_reader_of_a_socket_stops_nobody(void **state)
+{
+	int ends[2];
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+	check_dead_reader(ends);
+}
+
+struct slow_reader {
+	int fd;
+	char text[1 << 17]; /* more than a pipe holds */
+	size_t n;
+};
+
+static void *read_late(void *arg)
+{
+	const struct timespec slowness = {.tv_nsec = 5000000};
+	struct slow_reader *r = arg;
+	ssize_t k;
+
+	nanosleep(&slowness, NULL);
+	while ((k = read(r->fd, r->text + r->n, sizeof(r->text) - r->n)) > 0)
+		r->n += (size_t)k;
+	return NULL;
+}
+
+/* Slow is not dead. */
+static void a_slow_reader_loses_nothing(void **state)
+{
+	struct slow_reader *r = calloc(1, sizeof(*r));
+	struct logger *l;
+	uint64_t start, took, lost;
+	pthread_t t;
+	int ends[2];
+
+	(void)state;
+	assert_non_null(r);
+	assert_int_equal(pipe(ends), 0);
+	r->fd = ends[0];
+	assert_int_equal(log_new(&l, ends[1], LOG_JSON), 0);
+	fill(ends[1]);
+	assert_int_equal(pthread_create(&t, NULL, read_late, r), 0);
+	start = clock_ms();
+	log_event(l, LOG_INFO, "in time", NULL);
+	took = clock_ms() - start;
+	/* On a machine so busy that the reader was not scheduled it is lost, but not before. */
+	lost = log_dropped(l);
+	assert_true(lost == 0 || took >= 90);
+	log_free(l);
+	close(ends[1]);
+	pthread_join(t, NULL);
+	assert_int_equal(memmem(r->text, r->n, "\"in time\"}\n", 11) != NULL, lost == 0);
+	close(ends[0]);
+	free(r);
+}
+
+/* A line that was written in part is not glued to the next. */
+static void half_a_line_stays_by_itself(void **state)
+{
+	FILE *file = tmpfile();
+	struct log_sink *sink;
+	struct rlimit whole, few;
+	char text[64] = "";
+
+	(void)state;
+	assert_non_null(file);
+	assert_int_equal(log_sink_new(&sink, fileno(file)), 0);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &whole), 0);
+	few = (struct rlimit){.rlim_cur = 12, .rlim_max = whole.rlim_max};
+	assert_true(log_sink_write(sink, "whole\n", 6));
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &few), 0);
+	assert_false(log_sink_write(sink, "halved line\n", 12));
+	assert_false(log_sink_write(sink, "lost\n", 5));
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &whole), 0);
+	assert_true(log_sink_write(sink, "again\n", 6));
+	assert_true(log_sink_write(sink, "again\n", 6));
+	log_sink_free(sink);
+	log_sink_free(NULL);
+	rewind(file);
+	assert_true(fread(text, 1, sizeof(text) - 1, file) > 0);
+	assert_string_equal(text, "whole\nhalved\nagain\nagain\n");
+	fclose(file);
 }
 
 struct writer {
@@ -326,7 +715,7 @@ static void threads_do_not_mix_lines(void **state)
 
 	(void)state;
 	assert_non_null(file);
-	assert_int_equal(log_new(&l, fileno(file), true), 0);
+	assert_int_equal(log_new(&l, fileno(file), LOG_JSON), 0);
 	for (unsigned i = 0; i < THREADS; i++) {
 		w[i] = (struct writer){l, i};
 		assert_int_equal(pthread_create(&t[i], NULL, write_lines, &w[i]), 0);
@@ -351,8 +740,60 @@ static void threads_do_not_mix_lines(void **state)
 	fclose(file);
 }
 
-#define JSON(f)	 cmocka_unit_test_setup_teardown(f, setup_json, teardown)
-#define PLAIN(f) cmocka_unit_test_setup_teardown(f, setup_plain, teardown)
+static uint64_t told(int fd)
+{
+	char line[MOST + 1];
+	uint64_t sum = 0;
+	FILE *f = fdopen(fd, "r");
+
+	assert_non_null(f);
+	while (fgets(line, sizeof(line), f)) {
+		json_t *o = json_loads(line, JSON_REJECT_DUPLICATES, NULL);
+
+		assert_non_null(o);
+		sum += (uint64_t)json_integer_value(json_object_get(o, "dropped"));
+		json_decref(o);
+	}
+	fclose(f);
+	return sum;
+}
+
+/* Each lost line is told of once, whichever thread comes through. */
+static void lost_lines_of_threads_add_up(void **state)
+{
+	enum { THREADS = 4 };
+	struct writer w[THREADS];
+	pthread_t t[THREADS];
+	struct logger *l;
+	uint64_t lost;
+	int ends[2];
+
+	(void)state;
+	assert_int_equal(pipe(ends), 0);
+	assert_int_equal(log_new(&l, ends[1], LOG_JSON), 0);
+	fill(ends[1]);
+	for (unsigned i = 0; i < THREADS; i++) {
+		w[i] = (struct writer){l, i};
+		assert_int_equal(pthread_create(&t[i], NULL, write_lines, &w[i]), 0);
+	}
+	while (log_dropped(l) < LINES)
+		sched_yield();
+	drain(ends[0]);
+	for (unsigned i = 0; i < THREADS; i++)
+		pthread_join(t[i], NULL);
+	/* Room for the rest: what did not fit any more is told of by this. */
+	lost = log_dropped(l);
+	fcntl(ends[1], F_SETPIPE_SZ, 1 << 20);
+	log_event(l, LOG_INFO, "last", NULL);
+	assert_int_equal(log_dropped(l), lost);
+	log_free(l);
+	close(ends[1]);
+	assert_int_equal(told(ends[0]), lost);
+}
+
+#define JSON(f)	   cmocka_unit_test_setup_teardown(f, setup_json, teardown)
+#define JOURNAL(f) cmocka_unit_test_setup_teardown(f, setup_journal, teardown)
+#define PLAIN(f)   cmocka_unit_test_setup_teardown(f, setup_plain, teardown)
 
 int main(void)
 {
@@ -366,8 +807,25 @@ int main(void)
 		JSON(levels_below_the_least_are_silent),
 		JSON(no_logger_and_no_reader_do_no_harm),
 		PLAIN(plain_lines_are_safe_on_a_terminal),
+		JSON(hostile_strings_make_no_line_and_no_field),
+		JOURNAL(hostile_strings_make_no_line_and_no_field),
+		PLAIN(hostile_strings_make_no_line_and_no_field),
+		JSON(long_hostile_strings_too),
+		JOURNAL(long_hostile_strings_too),
+		PLAIN(long_hostile_strings_too),
+		JSON(names_are_left_out_unless_they_are_wanted),
+		PLAIN(names_are_left_out_unless_they_are_wanted),
+		JOURNAL(the_journal_reads_the_level_in_front),
+		JSON(the_form_suits_the_reader),
+		cmocka_unit_test(a_dead_reader_of_a_pipe_stops_nobody),
+		cmocka_unit_test(a_dead_reader_of_a_socket_stops_nobody),
+		cmocka_unit_test(a_slow_reader_loses_nothing),
+		cmocka_unit_test(half_a_line_stays_by_itself),
 		cmocka_unit_test(threads_do_not_mix_lines),
+		cmocka_unit_test(lost_lines_of_threads_add_up),
 	};
 
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
