@@ -86,8 +86,9 @@ printf '%s\\n' "${{COMPREPLY[@]}}"
 def test_completion(pqc):
     (pqc.cwd / "some-file").touch()
     assert complete(pqc, "se") == {"send", "seal", "serve"}
-    assert complete(pqc, "trust", "") == {"list", "add", "remove", "allow", "deny", "clients"}
-    assert complete(pqc, "trust", "allow", "--r") == {"--rights"}
+    assert complete(pqc, "trust", "") == {"list", "add", "remove", "allow", "deny", "clients",
+                                          "role", "roles"}
+    assert complete(pqc, "trust", "allow", "--r") == {"--rights", "--role"}
     assert complete(pqc, "serve", "--log-format", "") == {"json", "text", "journal"}
     assert "some-file" in complete(pqc, "send", "some")
     assert complete(pqc, "send", "--accept") == {"--accept-new"}

@@ -53,9 +53,67 @@ def test_clients(alice, bob, tmp_path):
     assert [(o["id"], o["rights"], o["path"], o["name"]) for o in listed] == [
         (alice.id, "put,get,list", "**", "Alice"), (bob.id, "get", "pub/**", "Bob B."),
         (bob.id, "all", "bob/*", "")]
+    assert not any("role" in o or "quota" in o for o in listed)
     alice.ok("trust", "deny", *where, bob.pub)
     assert alice.ok("trust", "clients", *where).out == f"{alice.id} put,get,list ** Alice\n"
     alice.fails(NOT_FOUND, "trust", "deny", *where, bob.pub)
+
+
+def test_roles(alice, bob, tmp_path):
+    where = ("--data-dir", tmp_path / "data")
+    alice.ok("trust", "role", *where, "sender", "--rights", "put,list", "--path", "in/{name}/**")
+    alice.ok("trust", "role", *where, "sender", "--rights", "get", "--path", "out/*")
+    alice.ok("trust", "role", *where, "all")
+    alice.ok("trust", "allow", *where, "--role", "sender", "--quota", "1.5g", alice.pub)
+    alice.ok("trust", "allow", *where, bob.id, "--role", "sender", "--name", "Bob B.")
+    alice.ok("trust", "allow", *where, bob.id, "--rights", "delete", "--quota", "0")
+    assert (tmp_path / "data" / "authorized").read_text() == (
+        "role sender put,list in/{name}/**\nrole sender get out/*\nrole all put,get,list **\n"
+        f"{alice.id} @sender Alice quota=1.5g\n{bob.id} @sender Bob B.\n"
+        f"{bob.id} delete ** quota=0\n")
+
+    roles = alice.ok("trust", "roles", *where, "--json").objects
+    assert [(o["event"], o["role"], o["rights"], o["path"]) for o in roles] == [
+        ("role", "sender", "put,list", "in/{name}/**"), ("role", "sender", "get", "out/*"),
+        ("role", "all", "put,get,list", "**")]
+    assert alice.ok("trust", "roles", *where).out.splitlines()[1] == "sender get out/*"
+
+    clients = alice.ok("trust", "clients", *where, "--json").objects
+    assert clients == [
+        {"event": "client", "id": alice.id, "role": "sender", "name": "Alice", "quota": 3 << 29},
+        {"event": "client", "id": bob.id, "role": "sender", "name": "Bob B."},
+        {"event": "client", "id": bob.id, "rights": "delete", "path": "**", "name": "",
+         "quota": 0}]
+    assert alice.ok("trust", "clients", *where).out == (
+        f"{alice.id} @sender Alice quota=1.5g\n{bob.id} @sender Bob B.\n"
+        f"{bob.id} delete ** quota=0\n")
+    alice.ok("trust", "deny", *where, bob.id)
+    assert len(alice.ok("trust", "clients", *where).out.splitlines()) == 1
+    assert len(alice.ok("trust", "roles", *where).out.splitlines()) == 3
+
+
+def test_bad_roles(alice, tmp_path):
+    file = tmp_path / "access"
+    where = ("--access-file", file)
+    alice.ok("trust", "role", *where, "own", "--rights", "put", "--path", "{name}/**")
+    alice.ok("trust", "allow", *where, A, "--rights", "get", "--path", "x", "--quota", "5G")
+    before = file.read_text()
+    for words, said in (
+            ((B, "--role", "none"), f"{file}:3:"), ((B, "--role", "own"), "{name}"),
+            ((B, "--role", "own", "--name", "a/b"), "one component"),
+            ((B, "--role", "own", "--name", "*"), "one component"),
+            ((B, "--role", "own", "--name", "b", "--rights", "put"), "--rights"),
+            ((B, "--role", "own", "--name", "b", "--path", "**"), "--path"),
+            ((B, "--role", "o n", "--name", "b"), "role's name"),
+            ((B, "--path", "{nom}"), "{nom}"), ((B, "--quota", "5X"), "--quota"),
+            ((B, "--name", "quota=1G"), "quota="), ((A, "--quota", "6G"), "line 2")):
+        assert said in alice.fails(USAGE, "trust", "allow", *where, *words), words
+    for words in (("a b",), ("",), ("@x",), ("x", "--rights", "fly"), ("x", "--path", "/x")):
+        alice.fails(USAGE, "trust", "role", *where, *words)
+    assert file.read_text() == before
+    file.write_text(before + "role own\n")
+    for words in (("allow", B), ("deny", A), ("clients",), ("roles",), ("role", "x")):
+        assert f"{file}:3:" in alice.fails(CONFIG, "trust", words[0], *where, *words[1:])
 
 
 def test_comments_of_the_access_file_stay(alice, tmp_path):
@@ -83,4 +141,5 @@ def test_bad_clients(alice, tmp_path):
 
 def test_nobody_yet(pqc, tmp_path):
     assert pqc.ok("trust", "clients", "--data-dir", tmp_path).out == ""
+    assert pqc.ok("trust", "roles", "--data-dir", tmp_path).out == ""
     assert pqc.ok("trust", "list").out == ""

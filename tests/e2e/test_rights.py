@@ -121,6 +121,33 @@ def test_patterns(known, alice, carol, file):
 
 
 @pytest.mark.asan
+def test_a_role_gives_each_a_place_of_their_own(known, alice, bob, carol, file, shelf):
+    """One role for all hospitals: each writes and sees its own directory in every round."""
+    access = known.data / "authorized"
+    access.write_text(access.read_text() + "role hospital put,list round-*/{name}/**\n"
+                      "role hospital get,list round-*/model\n"
+                      f"{bob.id} @hospital north\n{carol.id} @hospital south quota=1M\n"
+                      f"{carol.id} get,list {{id}}/*\n")
+    known.reload()
+    for who in (bob, carol):
+        who.knows(known)
+    alice.ok("send", file, known.url("round-1/model"))
+    alice.ok("send", file, known.url(f"{carol.id}/x"))
+    for who, own, other in ((bob, "north", "south"), (carol, "south", "north")):
+        assert may(who, known, "send", f"round-1/{own}/update", file)
+        assert may(who, known, "send", f"round-2/{own}/deep/er", file)
+        for name in (f"round-1/{other}/more", "round-1/{name}/x", f"round-1/{own}", "round-1/model",
+                     f"round-1/{own}er/x", f"{own}/x", f"{carol.id}/new"):
+            assert not may(who, known, "send", name, file), name
+        out = ("--out", shelf / "got", "--force")
+        assert may(who, known, "get", "round-1/model", *out)
+        assert not may(who, known, "get", f"round-1/{own}/update", *out), "the role has no get"
+    assert listed(bob, known) == ["round-1/model", "round-1/north/update", "round-2/north/deep/er"]
+    assert listed(carol, known) == sorted(
+        [f"{carol.id}/x", "round-1/model", "round-1/south/update", "round-2/south/deep/er"])
+
+
+@pytest.mark.asan
 def test_a_reload_does_not_disturb_a_transfer(known, alice, file, shelf):
     data = random_file(shelf / "data", 4 * MIB).read_bytes()
     sending = alice.begin("send", "-", known.url("stream"), stdin=PIPE)
@@ -145,6 +172,12 @@ BROKEN = {
     "no pattern": f"{'0' * 64} all",
     "a pattern that escapes": f"{'0' * 64} all ../**",
     "'**' in the middle": f"{'0' * 64} all a/**/b",
+    "a role that is not defined": f"{'0' * 64} @ghost",
+    "a role without a pattern": "role sender put",
+    "{name} without a name": f"{'0' * 64} put {{name}}/**",
+    "a name that is no component": f"{'0' * 64} put {{name}}/** a/b",
+    "a quota that is none": f"{'0' * 64} put ** someone quota=lots",
+    "a quota in the middle": f"{'0' * 64} put ** quota=1G someone",
     "not UTF-8": b"\xff\xfe\x00",
 }
 

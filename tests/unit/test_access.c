@@ -78,6 +78,14 @@ static struct access *load(void)
 	return a;
 }
 
+static int allow(const char *file, const uint8_t id[ID_LEN], const char *rights,
+		 const char *pattern, const char *name)
+{
+	const struct access_grant g = {.rights = rights, .pattern = pattern, .name = name};
+
+	return access_file_allow(file, id, &g, &e);
+}
+
 static void test_match(void **state)
 {
 	static const struct {
@@ -271,7 +279,7 @@ static void test_bad_lines(void **state)
 		if (strncmp(e.msg, where, strlen(where)) != 0)
 			fail_msg("where is it? %s", e.msg);
 		/* Nor is such a file edited. */
-		assert_int_equal(access_file_allow(path, carol, "get", "x", NULL, &e), PQC_ECONFIG);
+		assert_int_equal(allow(path, carol, "get", "x", NULL), PQC_ECONFIG);
 		assert_int_equal(access_file_deny(path, bob, &e), PQC_ECONFIG);
 		assert_string_equal(get(), text);
 	}
@@ -312,13 +320,13 @@ static void test_allow(void **state)
 	struct access *a;
 
 	(void)state;
-	assert_int_equal(access_file_allow(path, alice, "put,get", "a/**", "Alice", &e), 0);
+	assert_int_equal(allow(path, alice, "put,get", "a/**", "Alice"), 0);
 	assert_string_equal(get(), ALICE " put,get a/** Alice\n");
 	assert_int_equal(stat(path, &st), 0);
 	assert_int_equal(st.st_mode & 0777, 0644);
 	put("# kept\n\n" BOB " get x # not a comment"); /* no line's end */
 	assert_int_equal(chmod(path, 0640), 0);
-	assert_int_equal(access_file_allow(path, alice, "all", "**", NULL, &e), 0);
+	assert_int_equal(allow(path, alice, "all", "**", NULL), 0);
 	assert_string_equal(get(), "# kept\n\n" BOB " get x # not a comment\n" ALICE " all **\n");
 	assert_int_equal(stat(path, &st), 0);
 	assert_int_equal(st.st_mode & 0777, 0640);
@@ -332,18 +340,15 @@ static void test_bad_allow(void **state)
 {
 	(void)state;
 	put("# as it was\n");
-	assert_int_equal(access_file_allow(path, alice, "puts", "x", NULL, &e), PQC_EUSAGE);
-	assert_int_equal(access_file_allow(path, alice, "put", "../x", NULL, &e), PQC_ENAME);
-	assert_int_equal(access_file_allow(path, alice, "put", "x y", NULL, &e), PQC_EUSAGE);
-	assert_int_equal(access_file_allow(path, alice, "put", "**/x", NULL, &e), PQC_ENAME);
-	assert_int_equal(access_file_allow(path, alice, "put", "x", "a\n" BOB " all **", &e),
-			 PQC_EUSAGE);
-	assert_int_equal(access_file_allow(path, alice, "put", "x\n" BOB " all **", NULL, &e),
-			 PQC_ENAME);
-	assert_int_equal(access_file_allow(path, alice, "put", "x", "\xff", &e), PQC_EUSAGE);
+	assert_int_equal(allow(path, alice, "puts", "x", NULL), PQC_EUSAGE);
+	assert_int_equal(allow(path, alice, "put", "../x", NULL), PQC_ENAME);
+	assert_int_equal(allow(path, alice, "put", "x y", NULL), PQC_EUSAGE);
+	assert_int_equal(allow(path, alice, "put", "**/x", NULL), PQC_ENAME);
+	assert_int_equal(allow(path, alice, "put", "x", "a\n" BOB " all **"), PQC_EUSAGE);
+	assert_int_equal(allow(path, alice, "put", "x\n" BOB " all **", NULL), PQC_ENAME);
+	assert_int_equal(allow(path, alice, "put", "x", "\xff"), PQC_EUSAGE);
 	assert_string_equal(get(), "# as it was\n");
-	assert_int_equal(access_file_allow("/tmp/pqc-no-such-dir/x", alice, "put", "x", NULL, &e),
-			 PQC_ENOTFOUND);
+	assert_int_equal(allow("/tmp/pqc-no-such-dir/x", alice, "put", "x", NULL), PQC_ENOTFOUND);
 }
 
 static void test_deny(void **state)
@@ -370,7 +375,7 @@ static void test_together(void **state)
 		if ((pid[i] = fork()) != 0)
 			continue;
 		for (unsigned k = 0; k < 20; k++)
-			if (access_file_allow(path, alice, "get", "x", NULL, &e) != 0)
+			if (allow(path, alice, "get", "x", NULL) != 0)
 				_exit(1);
 		_exit(0);
 	}
