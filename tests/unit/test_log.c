@@ -1,7 +1,4 @@
-/*
- * log.h: lines are JSON whatever is in them, never longer than 4096 bytes, one write each; and who
- * does not read them stops nobody.
- */
+/* log.h: lines are JSON whatever is in them, never longer than 4096 bytes, one write each. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,21 +10,14 @@
 #include <jansson.h>
 #include <math.h>
 #include <pthread.h>
-#include <sched.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
-#include "base/log_sink.h"
 
 #define MOST 4096
 
@@ -331,8 +321,7 @@ static const char *const hostile[] = {
 	"\n<3>{\"forged\":1}",
 	"\r\n<0>forged",
 	"\033[2J\033]0;forged\007",
-	"\xC2\x9B"
-	"2J",
+	"\xC2\x9B;2J",
 	"\xE2\x80\xA8{\"forged\":1}\xE2\x80\xA9", /* U+2028, U+2029 */
 	"\xC2\x85 forged",			  /* U+0085, next line */
 	"\xE2\x80\xAE",				  /* right-to-left override */
@@ -515,176 +504,6 @@ static void the_form_suits_the_reader(void **state)
 	assert_int_equal(format, LOG_TEXT);
 }
 
-/* ---- a reader that does not read ---- */
-
-/* Write to fd until it takes no more; the other end reads nothing. Its flags are as before. */
-static void fill(int fd)
-{
-	static const char bytes[4096];
-	int flags = fcntl(fd, F_GETFL);
-
-	assert_int_equal(fcntl(fd, F_SETFL, flags | O_NONBLOCK), 0);
-	while (write(fd, bytes, sizeof(bytes)) > 0 || write(fd, bytes, 1) > 0)
-		;
-	assert_int_equal(errno, EAGAIN);
-	assert_int_equal(fcntl(fd, F_SETFL, flags), 0);
-}
-
-/* Read and forget all there is. */
-static void drain(int fd)
-{
-	char bytes[4096];
-	int flags = fcntl(fd, F_GETFL);
-
-	assert_int_equal(fcntl(fd, F_SETFL, flags | O_NONBLOCK), 0);
-	while (read(fd, bytes, sizeof(bytes)) > 0)
-		;
-	assert_int_equal(fcntl(fd, F_SETFL, flags), 0);
-}
-
-static json_t *read_json(int fd)
-{
-	char line[MOST + 1];
-	ssize_t n = read(fd, line, MOST);
-
-	assert_true(n > 0);
-	line[n] = '\0';
-	return json_loads(line, JSON_REJECT_DUPLICATES, NULL);
-}
-
-/* ends[0] is read, ends[1] is written and would block for ever. */
-static void check_dead_reader(const int ends[2])
-{
-	enum { LOST = 60 };
-	const int flags = fcntl(ends[1], F_GETFL);
-	struct logger *l;
-	uint64_t start;
-	json_t *o;
-
-	assert_int_equal(log_new(&l, ends[1], LOG_JSON), 0);
-	fill(ends[1]);
-	start = clock_ms();
-	log_event(l, LOG_INFO, "lost", NULL);
-	assert_true(clock_ms() - start >= 90); /* it was given its time */
-	for (int i = 1; i < LOST; i++)
-		log_event(l, LOG_INFO, "lost", NULL);
-	assert_true(clock_ms() - start < LOST * 100 / 2); /* the others were not */
-	assert_int_equal(log_dropped(l), LOST);
-
-	drain(ends[0]);
-	log_event(l, LOG_INFO, "again", NULL);
-	o = read_json(ends[0]);
-	assert_string_equal(string_of(o, "event"), "again");
-	assert_int_equal(json_integer_value(json_object_get(o, "dropped")), LOST);
-	json_decref(o);
-	log_event(l, LOG_INFO, "again", NULL);
-	o = read_json(ends[0]);
-	assert_null(json_object_get(o, "dropped"));
-	json_decref(o);
-	assert_int_equal(log_dropped(l), LOST);
-	assert_int_equal(fcntl(ends[1], F_GETFL), flags);
-
-	close(ends[0]);
-	log_event(l, LOG_INFO, "nobody", NULL);
-	assert_int_equal(log_dropped(l), LOST + 1);
-	log_free(l);
-	close(ends[1]);
-}
-
-static void a_dead_reader_of_a_pipe_stops_nobody(void **state)
-{
-	int ends[2];
-
-	(void)state;
-	assert_int_equal(pipe(ends), 0);
-	check_dead_reader(ends);
-}
-
-static void a_dead_reader_of_a_socket_stops_nobody(void **state)
-{
-	int ends[2];
-
-	(void)state;
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
-	check_dead_reader(ends);
-}
-
-struct slow_reader {
-	int fd;
-	char text[1 << 17]; /* more than a pipe holds */
-	size_t n;
-};
-
-static void *read_late(void *arg)
-{
-	const struct timespec slowness = {.tv_nsec = 5000000};
-	struct slow_reader *r = arg;
-	ssize_t k;
-
-	nanosleep(&slowness, NULL);
-	while ((k = read(r->fd, r->text + r->n, sizeof(r->text) - r->n)) > 0)
-		r->n += (size_t)k;
-	return NULL;
-}
-
-/* Slow is not dead. */
-static void a_slow_reader_loses_nothing(void **state)
-{
-	struct slow_reader *r = calloc(1, sizeof(*r));
-	struct logger *l;
-	uint64_t start, took, lost;
-	pthread_t t;
-	int ends[2];
-
-	(void)state;
-	assert_non_null(r);
-	assert_int_equal(pipe(ends), 0);
-	r->fd = ends[0];
-	assert_int_equal(log_new(&l, ends[1], LOG_JSON), 0);
-	fill(ends[1]);
-	assert_int_equal(pthread_create(&t, NULL, read_late, r), 0);
-	start = clock_ms();
-	log_event(l, LOG_INFO, "in time", NULL);
-	took = clock_ms() - start;
-	/* On a machine so busy that the reader was not scheduled it is lost, but not before. */
-	lost = log_dropped(l);
-	assert_true(lost == 0 || took >= 90);
-	log_free(l);
-	close(ends[1]);
-	pthread_join(t, NULL);
-	assert_int_equal(memmem(r->text, r->n, "\"in time\"}\n", 11) != NULL, lost == 0);
-	close(ends[0]);
-	free(r);
-}
-
-/* A line that was written in part is not glued to the next. */
-static void half_a_line_stays_by_itself(void **state)
-{
-	FILE *file = tmpfile();
-	struct log_sink *sink;
-	struct rlimit whole, few;
-	char text[64] = "";
-
-	(void)state;
-	assert_non_null(file);
-	assert_int_equal(log_sink_new(&sink, fileno(file)), 0);
-	assert_int_equal(getrlimit(RLIMIT_FSIZE, &whole), 0);
-	few = (struct rlimit){.rlim_cur = 12, .rlim_max = whole.rlim_max};
-	assert_true(log_sink_write(sink, "whole\n", 6));
-	assert_int_equal(setrlimit(RLIMIT_FSIZE, &few), 0);
-	assert_false(log_sink_write(sink, "halved line\n", 12));
-	assert_false(log_sink_write(sink, "lost\n", 5));
-	assert_int_equal(setrlimit(RLIMIT_FSIZE, &whole), 0);
-	assert_true(log_sink_write(sink, "again\n", 6));
-	assert_true(log_sink_write(sink, "again\n", 6));
-	log_sink_free(sink);
-	log_sink_free(NULL);
-	rewind(file);
-	assert_true(fread(text, 1, sizeof(text) - 1, file) > 0);
-	assert_string_equal(text, "whole\nhalved\nagain\nagain\n");
-	fclose(file);
-}
-
 struct writer {
 	struct logger *l;
 	uint64_t number;
@@ -740,57 +559,6 @@ static void threads_do_not_mix_lines(void **state)
 	fclose(file);
 }
 
-static uint64_t told(int fd)
-{
-	char line[MOST + 1];
-	uint64_t sum = 0;
-	FILE *f = fdopen(fd, "r");
-
-	assert_non_null(f);
-	while (fgets(line, sizeof(line), f)) {
-		json_t *o = json_loads(line, JSON_REJECT_DUPLICATES, NULL);
-
-		assert_non_null(o);
-		sum += (uint64_t)json_integer_value(json_object_get(o, "dropped"));
-		json_decref(o);
-	}
-	fclose(f);
-	return sum;
-}
-
-/* Each lost line is told of once, whichever thread comes through. */
-static void lost_lines_of_threads_add_up(void **state)
-{
-	enum { THREADS = 4 };
-	struct writer w[THREADS];
-	pthread_t t[THREADS];
-	struct logger *l;
-	uint64_t lost;
-	int ends[2];
-
-	(void)state;
-	assert_int_equal(pipe(ends), 0);
-	assert_int_equal(log_new(&l, ends[1], LOG_JSON), 0);
-	fill(ends[1]);
-	for (unsigned i = 0; i < THREADS; i++) {
-		w[i] = (struct writer){l, i};
-		assert_int_equal(pthread_create(&t[i], NULL, write_lines, &w[i]), 0);
-	}
-	while (log_dropped(l) < LINES)
-		sched_yield();
-	drain(ends[0]);
-	for (unsigned i = 0; i < THREADS; i++)
-		pthread_join(t[i], NULL);
-	/* Room for the rest: what did not fit any more is told of by this. */
-	lost = log_dropped(l);
-	fcntl(ends[1], F_SETPIPE_SZ, 1 << 20);
-	log_event(l, LOG_INFO, "last", NULL);
-	assert_int_equal(log_dropped(l), lost);
-	log_free(l);
-	close(ends[1]);
-	assert_int_equal(told(ends[0]), lost);
-}
-
 #define JSON(f)	   cmocka_unit_test_setup_teardown(f, setup_json, teardown)
 #define JOURNAL(f) cmocka_unit_test_setup_teardown(f, setup_journal, teardown)
 #define PLAIN(f)   cmocka_unit_test_setup_teardown(f, setup_plain, teardown)
@@ -817,15 +585,8 @@ int main(void)
 		PLAIN(names_are_left_out_unless_they_are_wanted),
 		JOURNAL(the_journal_reads_the_level_in_front),
 		JSON(the_form_suits_the_reader),
-		cmocka_unit_test(a_dead_reader_of_a_pipe_stops_nobody),
-		cmocka_unit_test(a_dead_reader_of_a_socket_stops_nobody),
-		cmocka_unit_test(a_slow_reader_loses_nothing),
-		cmocka_unit_test(half_a_line_stays_by_itself),
 		cmocka_unit_test(threads_do_not_mix_lines),
-		cmocka_unit_test(lost_lines_of_threads_add_up),
 	};
 
-	signal(SIGPIPE, SIG_IGN);
-	signal(SIGXFSZ, SIG_IGN);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
