@@ -35,6 +35,8 @@ static int open_again(struct opening *o, struct err *e)
 {
 	int r = upload_resume(o->t.srv->store, o->owner, o->name, o->header.raw, &o->up, e);
 
+	if (r == PQC_EAGAIN)
+		return err_set(e, PQC_ETEMP, "another connection still sends this file");
 	if (r == 0 && !upload_committed(o->up)) {
 		if (past_the_cache(o))
 			upload_use_direct(o->up);
@@ -48,7 +50,8 @@ static int open_again(struct opening *o, struct err *e)
 static int open_new(struct opening *o, struct err *e)
 {
 	const struct server *s = o->t.srv;
-	struct upload_new n = {.name = o->name, .owner = o->owner, .header = &o->header};
+	struct upload_new n = {
+		.name = o->name, .owner = o->owner, .header = &o->header, .quota = UINT64_MAX};
 	struct keyblock *kb = NULL;
 	struct buf enc = BUF_INIT(PQX_KEYBLOCK_MAX);
 	size_t used;

@@ -7,8 +7,7 @@
 #include "base/file.h"
 #include "store/upload_impl.h"
 
-/* Is u's directory the one that its file_id leads to? It is not when it was dropped meanwhile. */
-static int still_there(const struct upload *u, struct err *e)
+int upload_still_there(const struct upload *u, struct err *e)
 {
 	struct stat ours, now;
 	int fd, rc;
@@ -45,6 +44,7 @@ int upload_finish(struct upload *u, struct err *e)
 	if ((rc = names_check_owner(u->s, u->r.info.name, u->r.info.owner, e)) != 0 ||
 	    (rc = names_enter(u->s, &u->r, e)) != 0)
 		return rc;
+	lease_remove(u->dir);
 	u->committed = true;
 	return 0;
 }
@@ -74,17 +74,32 @@ struct closing {
 	uint64_t size, now;
 };
 
-/* Locked. Up to the receipt, which makes the object complete. */
+/* All that nobody looks at before the receipt stands: written by who has the lease, so not locked. */
 static int write_closing(struct upload *u, const struct closing *c, struct err *e)
+{
+	uint64_t len = pqx_body_len(u->h.part_size, c->size);
+	int rc;
+
+	if ((rc = upload_still_there(u, e)) != 0 || (rc = lease_check(u, e)) != 0)
+		return rc;
+	if (len != u->reserved &&
+	    (rc = usage_set(u->s, u->r.info.owner, u->h.file_id, len, e)) != 0)
+		return rc;
+	u->reserved = len;
+	u->r.info.size = c->size;
+	u->r.info.time = c->now;
+	if ((rc = dir_write(u->dir, "manifest", c->manifest, e)) != 0)
+		return rc;
+	return upload_write_info(u, e);
+}
+
+/* Locked. The receipt makes the object complete. */
+static int write_receipt(const struct upload *u, const struct closing *c, struct err *e)
 {
 	int rc;
 
-	if ((rc = names_check_owner(u->s, u->r.info.name, u->r.info.owner, e)) != 0)
-		return rc;
-	u->r.info.size = c->size;
-	u->r.info.time = c->now;
-	if ((rc = dir_write(u->dir, "manifest", c->manifest, e)) != 0 ||
-	    (rc = upload_write_info(u, e)) != 0)
+	if ((rc = lease_check(u, e)) != 0 ||
+	    (rc = names_check_owner(u->s, u->r.info.name, u->r.info.owner, e)) != 0)
 		return rc;
 	return file_replace(u->dir, "receipt", c->receipt->p, c->receipt->n, 0600, e);
 }
@@ -93,11 +108,11 @@ static int commit_locked(struct upload *u, const struct closing *c, struct err *
 {
 	int rc;
 
-	if ((rc = still_there(u, e)) != 0)
+	if ((rc = upload_still_there(u, e)) != 0)
 		return rc;
 	rc = dir_has(u->dir, "receipt", e);
 	if (rc == PQC_ENOTFOUND)
-		rc = write_closing(u, c, e);
+		rc = write_receipt(u, c, e);
 	return rc == 0 ? upload_finish(u, e) : rc;
 }
 
@@ -113,22 +128,36 @@ int upload_commit(struct upload *u, const struct span *manifest, const struct sp
 		return err_set(e, PQC_ETOOBIG, "manifest or receipt is too large");
 	if ((rc = upload_usable(u, e)) != 0 || (rc = cut_body(u, size, e)) != 0)
 		return rc;
-	pthread_mutex_lock(&u->s->lock);
+	/* With a receipt, an earlier call came so far: what that one wrote counts. */
+	rc = dir_has(u->dir, "receipt", e);
+	if (rc == PQC_ENOTFOUND)
+		rc = write_closing(u, &closing, e);
+	if (rc != 0 || (rc = store_lock(u->s, e)) != 0)
+		return rc;
 	rc = commit_locked(u, &closing, e);
-	pthread_mutex_unlock(&u->s->lock);
+	store_unlock(u->s);
 	return rc;
+}
+
+static int abandon_locked(struct upload *u, struct err *e)
+{
+	int rc = dir_has(u->dir, "receipt", e);
+
+	if (rc == 0)
+		return err_set(e, PQC_EUSAGE, "the upload is complete: delete it by its name");
+	if (rc != PQC_ENOTFOUND || (rc = upload_still_there(u, e)) != 0 ||
+	    (rc = lease_check(u, e)) != 0)
+		return rc;
+	return object_drop(u->s, u->r.info.owner, u->h.file_id, e);
 }
 
 int upload_abandon(struct upload *u, struct err *e)
 {
 	int rc;
 
-	pthread_mutex_lock(&u->s->lock);
-	rc = dir_has(u->dir, "receipt", e);
-	if (rc == 0)
-		rc = err_set(e, PQC_EUSAGE, "the upload is complete: delete it by its name");
-	else if (rc == PQC_ENOTFOUND && (rc = still_there(u, e)) == 0)
-		rc = object_drop(u->s, u->h.file_id, e);
-	pthread_mutex_unlock(&u->s->lock);
+	if ((rc = store_lock(u->s, e)) != 0)
+		return rc;
+	rc = abandon_locked(u, e);
+	store_unlock(u->s);
 	return rc;
 }

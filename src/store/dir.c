@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -27,15 +28,34 @@ int dir_make(int parent, const char *name, struct err *e)
 	return errno == EEXIST ? 0 : err_sys(e, errno, "mkdir %s", name);
 }
 
+int dir_fresh(int parent, struct err *e)
+{
+	int fd = openat(parent, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0)
+		return err_sys(e, errno, "directory");
+	close(fd);
+	return 0;
+}
+
+int dir_sub(int parent, const char *name, bool create, int *fd, struct err *e)
+{
+	int rc;
+
+	if (create && (rc = dir_make(parent, name, e)) != 0)
+		return rc;
+	if ((rc = dir_open(parent, name, fd, e)) != PQC_ENOTFOUND ||
+	    (rc = dir_fresh(parent, e)) != 0)
+		return rc;
+	return dir_open(parent, name, fd, e);
+}
+
 int dir_shard(int parent, const uint8_t *id, bool create, int *fd, struct err *e)
 {
 	char name[3];
-	int rc;
 
 	hex_encode(id, 1, name);
-	if (create && (rc = dir_make(parent, name, e)) != 0)
-		return rc;
-	return dir_open(parent, name, fd, e);
+	return dir_sub(parent, name, create, fd, e);
 }
 
 int dir_file(int dir, const char *name, int flags, int *fd, struct err *e)
@@ -51,6 +71,16 @@ int dir_file(int dir, const char *name, int flags, int *fd, struct err *e)
 	close(*fd);
 	*fd = -1;
 	return err_set(e, PQC_EIO, "%s is no regular file", name);
+}
+
+int dir_lock(int fd, bool wait, struct err *e)
+{
+	int rc;
+
+	do
+		rc = flock(fd, wait ? LOCK_EX : LOCK_EX | LOCK_NB);
+	while (rc != 0 && errno == EINTR);
+	return rc == 0 ? 0 : err_sys(e, errno, "lock");
 }
 
 int dir_read(int dir, const char *name, struct buf *b, struct err *e)
@@ -151,13 +181,17 @@ struct id_search {
 	struct buf *out;
 };
 
+bool dir_is_id(const char *name)
+{
+	return strspn(name, "0123456789abcdef") == HEX_ID - 1 && name[HEX_ID - 1] == '\0';
+}
+
 static int take_id(void *arg, int dir, const char *name)
 {
 	struct id_search *search = arg;
 
 	(void)dir;
-	if (strspn(name, "0123456789abcdef") == HEX_ID - 1 && name[HEX_ID - 1] == '\0' &&
-	    strcmp(name, search->after) > 0)
+	if (dir_is_id(name) && strcmp(name, search->after) > 0)
 		buf_put(search->out, name, HEX_ID);
 	return buf_error(search->out);
 }

@@ -81,7 +81,8 @@ int names_check_owner(struct store *s, const char *name, const uint8_t owner[ID_
 
 int names_finish(struct store *s, const struct record *r, struct err *e)
 {
-	return r->replaced ? object_drop(s, r->previous, e) : 0;
+	/* What a name meant before was of the same owner. */
+	return r->replaced ? object_drop(s, r->info.owner, r->previous, e) : 0;
 }
 
 static int names_write(struct store *s, const struct record *r, struct err *e)
@@ -150,6 +151,13 @@ int names_remove(struct store *s, const struct record *r, struct err *e)
 
 /* ---- listing ---- */
 
+static int meaning(struct store *s, const uint8_t key[32], struct record *r, struct err *e)
+{
+	int rc = names_read_key(s, key, r, e);
+
+	return rc == 0 ? object_exists(s, r->info.file_id, e) : rc;
+}
+
 /* What the key means now; PQC_ENOTFOUND when that is nothing. */
 static int look_up(struct store *s, const char *hex, struct record *r, struct err *e)
 {
@@ -158,10 +166,13 @@ static int look_up(struct store *s, const char *hex, struct record *r, struct er
 
 	if ((rc = hex_decode(hex, key, 32)) != 0)
 		return err_set(e, rc, "no key of a name: %s", hex);
-	pthread_mutex_lock(&s->lock);
-	if ((rc = names_read_key(s, key, r, e)) == 0)
-		rc = object_exists(s, r->info.file_id, e);
-	pthread_mutex_unlock(&s->lock);
+	/* An entry and its object, both there: so it was. Only what seems not to be needs the lock. */
+	if ((rc = meaning(s, key, r, e)) != PQC_ENOTFOUND)
+		return rc;
+	if ((rc = store_lock(s, e)) != 0)
+		return rc;
+	rc = meaning(s, key, r, e);
+	store_unlock(s);
 	return rc;
 }
 

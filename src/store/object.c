@@ -37,7 +37,7 @@ int object_exists(struct store *s, const uint8_t *file_id, struct err *e)
 	return rc;
 }
 
-int object_drop(struct store *s, const uint8_t *file_id, struct err *e)
+int object_drop(struct store *s, const uint8_t *owner, const uint8_t *file_id, struct err *e)
 {
 	char hex[HEX_ID];
 	int shard, rc;
@@ -56,6 +56,8 @@ int object_drop(struct store *s, const uint8_t *file_id, struct err *e)
 		rc = err_sys(e, errno, "removing object %s", hex);
 	else
 		rc = file_fsync_dir(shard, e);
+	if (rc == 0 && owner != NULL)
+		usage_remove(s, owner, file_id);
 out:
 	close(shard);
 	return rc;
@@ -141,7 +143,6 @@ static int open_files(struct object *o, int dir, struct err *e)
 	return open_body(o, dir, e);
 }
 
-/* Locked, so that the object is not dropped between its name and its files. */
 static int open_named(struct store *s, const char *name, struct object *o, struct err *e)
 {
 	char hex[HEX_ID];
@@ -161,7 +162,7 @@ static int open_named(struct store *s, const char *name, struct object *o, struc
 	return rc;
 }
 
-int object_open(struct store *s, const char *name, struct object **out, struct err *e)
+static int open_once(struct store *s, const char *name, struct object **out, struct err *e)
 {
 	struct object *o = calloc(1, sizeof(*o));
 	int rc;
@@ -171,15 +172,26 @@ int object_open(struct store *s, const char *name, struct object **out, struct e
 	o->body = -1;
 	buf_init(&o->manifest, STORE_MANIFEST_MAX);
 	buf_init(&o->receipt, STORE_MANIFEST_MAX);
-	pthread_mutex_lock(&s->lock);
-	rc = open_named(s, name, o, e);
-	pthread_mutex_unlock(&s->lock);
-	if (rc != 0) {
+	if ((rc = open_named(s, name, o, e)) != 0) {
 		object_free(o);
 		return rc;
 	}
 	*out = o;
 	return 0;
+}
+
+int object_open(struct store *s, const char *name, struct object **out, struct err *e)
+{
+	int rc;
+
+	/* What opens whole is whole. What does not may have been dropped between name and files. */
+	if ((rc = open_once(s, name, out, NULL)) == 0)
+		return 0;
+	if ((rc = store_lock(s, e)) != 0)
+		return rc;
+	rc = open_once(s, name, out, e);
+	store_unlock(s);
+	return rc;
 }
 
 void object_free(struct object *o)
@@ -242,7 +254,7 @@ static int delete_named(struct store *s, const char *name, const uint8_t owner[I
 	rc = object_exists(s, r.info.file_id, e);
 	if (rc == PQC_ENOTFOUND || (rc == 0 && memcmp(r.info.owner, owner, ID_LEN) != 0))
 		return err_set(e, PQC_ENOTFOUND, "no such object");
-	if (rc != 0 || (rc = object_drop(s, r.info.file_id, e)) != 0)
+	if (rc != 0 || (rc = object_drop(s, r.info.owner, r.info.file_id, e)) != 0)
 		return rc;
 	rc = names_remove(s, &r, NULL);
 	(void)rc; /* the object is gone, and a name of nothing counts as absent: no failure */
@@ -253,9 +265,10 @@ int store_delete(struct store *s, const char *name, const uint8_t owner[ID_LEN],
 {
 	int rc;
 
-	pthread_mutex_lock(&s->lock);
+	if ((rc = store_lock(s, e)) != 0)
+		return rc;
 	rc = delete_named(s, name, owner, e);
-	pthread_mutex_unlock(&s->lock);
+	store_unlock(s);
 	return rc;
 }
 

@@ -20,6 +20,8 @@ int upload_usable(const struct upload *u, struct err *e)
 		return err_set(e, PQC_EIO, "an earlier write of this upload failed: resume it");
 	if (u->committed)
 		return err_set(e, PQC_EUSAGE, "the upload is complete already");
+	if (!u->leased)
+		return err_set(e, PQC_ETEMP, "another connection holds this upload");
 	return 0;
 }
 
@@ -68,7 +70,7 @@ int upload_record(struct upload *u, const uint64_t *part, const uint8_t *leaf, s
 	const struct slots slots = slots_of(u);
 	int rc;
 
-	if ((rc = upload_usable(u, e)) != 0)
+	if ((rc = upload_usable(u, e)) != 0 || (rc = lease_check(u, e)) != 0)
 		return rc;
 	if (fdatasync(u->body) != 0)
 		return upload_lost(u, errno, "body", e);

@@ -133,13 +133,8 @@ int store_log_append(struct store *s, const struct suite *suite, const uint8_t c
 	pthread_mutex_lock(&l->lock);
 	if ((rc = rlog_open(l, s->root, suite, e)) != 0)
 		goto out;
-	do
-		rc = flock(l->fd, LOCK_EX);
-	while (rc != 0 && errno == EINTR);
-	if (rc != 0) {
-		rc = err_sys(e, errno, "lock");
+	if ((rc = dir_lock(l->fd, true, e)) != 0)
 		goto out;
-	}
 	rc = append(l, core, index, root, e);
 	flock(l->fd, LOCK_UN);
 out:

@@ -2,11 +2,16 @@
  * Uploads. The order of what becomes durable, so that a crash at any point leaves
  * a state that is understood:
  *
- *   begin   body, leaves, head; then info: a directory without info is no upload.
+ *   begin   the ledger's entry (usage.c); then the directory with body, leaves and
+ *           head; then info: a directory without info is no upload.
  *   record  body, then the slots in leaves: a valid slot means a durable part.
- *   commit  body at its length, manifest, info with size and time; then receipt:
- *           the object is complete; then the name's entry: the object is there;
- *           then the object it replaces is dropped (names.c).
+ *   commit  body at its length, the ledger, manifest, info with size and time; then
+ *           receipt: the object is complete; then the name's entry: the object is
+ *           there; then the object it replaces is dropped (names.c), and with each
+ *           object that is dropped, after it, its entry in the ledger.
+ *
+ * Parts, manifest and info are written by whoever has the lease (lease.c); what makes
+ * others see a change, the receipt and all after it, is written under the store's lock.
  *
  * An object with a receipt whose name means something else was either replaced
  * (the name's entry tells it as `previous`) or its commit stopped before the
@@ -14,16 +19,17 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/file.h"
-#include "base/text.h"
 #include "store/upload_impl.h"
 
-static struct upload *upload_alloc(struct store *s)
+struct upload *upload_alloc(struct store *s)
 {
 	struct upload *u = calloc(1, sizeof(*u));
 
@@ -47,6 +53,7 @@ void upload_free(struct upload *u)
 {
 	if (u == NULL)
 		return;
+	lease_end(u);
 	close_if_open(u->dir);
 	close_if_open(u->body);
 	close_if_open(u->leaves);
@@ -55,41 +62,6 @@ void upload_free(struct upload *u)
 	buf_free(&u->manifest);
 	buf_free(&u->receipt);
 	free(u);
-}
-
-/* ---- beginning ---- */
-
-static int no_space(const struct upload *u, uint64_t need, struct err *e)
-{
-	uint64_t free_bytes = 0, total;
-	char need_text[16], free_text[16];
-
-	if (store_space(u->s, &free_bytes, &total) != 0)
-		return err_set(e, PQC_EQUOTA, "no space left: %s needed",
-			       fmt_size(need, need_text));
-	return err_set(e, PQC_EQUOTA, "no space left: %s needed, %s free",
-		       fmt_size(need, need_text), fmt_size(free_bytes, free_text));
-}
-
-/* Take the blocks of the body now, so that a disk that is too full says so before the transfer. */
-static int reserve(const struct upload *u, struct err *e)
-{
-	uint64_t need;
-	int rc;
-
-	if (u->h.plain_size == PQX_SIZE_UNKNOWN)
-		return 0;
-	need = pqx_body_len(u->h.part_size, u->h.plain_size);
-	if (need > INT64_MAX)
-		return no_space(u, need, e);
-	do
-		rc = fallocate(u->body, 0, 0, (off_t)need);
-	while (rc != 0 && errno == EINTR);
-	if (rc == 0 || errno == EOPNOTSUPP || errno == ENOSYS)
-		return 0;
-	if (errno == ENOSPC || errno == EDQUOT || errno == EFBIG)
-		return no_space(u, need, e);
-	return err_sys(e, errno, "reserving space");
 }
 
 int upload_write_info(const struct upload *u, struct err *e)
@@ -102,78 +74,6 @@ int upload_write_info(const struct upload *u, struct err *e)
 	else
 		rc = file_replace(u->dir, "info", b.p, b.len, 0600, e);
 	buf_free(&b);
-	return rc;
-}
-
-static int fill_dir(struct upload *u, struct err *e)
-{
-	const int create = O_RDWR | O_CREAT | O_EXCL;
-	int rc;
-
-	if ((rc = dir_file(u->dir, "body", create, &u->body, e)) != 0 ||
-	    (rc = reserve(u, e)) != 0 ||
-	    (rc = dir_file(u->dir, "leaves", create, &u->leaves, e)) != 0 ||
-	    (rc = dir_write(u->dir, "head", &(struct span){u->head.p, u->head.len}, e)) != 0)
-		return rc;
-	return upload_write_info(u, e);
-}
-
-static int make_dir(struct upload *u, struct err *e)
-{
-	char hex[HEX_ID];
-	int shard, rc;
-
-	hex_encode(u->h.file_id, FILE_ID_LEN, hex);
-	if ((rc = dir_shard(u->s->objects, u->h.file_id, true, &shard, e)) != 0)
-		return rc;
-	if (mkdirat(shard, hex, 0700) != 0) {
-		rc = errno == EEXIST ? err_set(e, PQC_EEXIST, "the file id is taken")
-				     : err_sys(e, errno, "mkdir of object %s", hex);
-		goto out;
-	}
-	if ((rc = dir_open(shard, hex, &u->dir, e)) == 0 && (rc = fill_dir(u, e)) == 0)
-		rc = file_fsync_dir(shard, e);
-	if (rc != 0) {
-		/* What cannot be removed now has no info, or nobody knows of it: the sweep gets it. */
-		if (dir_remove(shard, hex, NULL) != 0)
-			goto out;
-	}
-out:
-	close(shard);
-	return rc;
-}
-
-int upload_begin(struct store *s, const struct upload_new *o, struct upload **out, struct err *e)
-{
-	struct upload *u;
-	int rc;
-
-	if ((rc = name_check(o->name, strlen(o->name), e)) != 0)
-		return rc;
-	if ((u = upload_alloc(s)) == NULL)
-		return err_set(e, PQC_ENOMEM, "no memory for an upload");
-	strcpy(u->r.info.name, o->name); /* name_check bounds it */
-	memcpy(u->r.info.owner, o->owner, ID_LEN);
-	memcpy(u->r.info.file_id, o->header->file_id, FILE_ID_LEN);
-	u->r.info.time = o->now;
-	u->h = *o->header;
-	buf_put(&u->head, o->header->raw, PQX_HEADER_LEN);
-	buf_put(&u->head, o->keyblock, o->keyblock_len);
-	if ((rc = buf_error(&u->head)) != 0) {
-		err_set(e, rc, "the key block is too large");
-		goto out;
-	}
-	pthread_mutex_lock(&s->lock);
-	rc = names_check_owner(s, o->name, o->owner, e);
-	pthread_mutex_unlock(&s->lock);
-	if (rc != 0 || (rc = make_dir(u, e)) != 0)
-		goto out;
-	if (o->direct)
-		upload_use_direct(u);
-	*out = u;
-	u = NULL; /* transferred */
-out:
-	upload_free(u);
 	return rc;
 }
 
@@ -195,7 +95,10 @@ struct claim {
 	const char *name;
 };
 
-/* Locked, so that the sweep does not remove it halfway. PQC_ENOTFOUND: there is no such upload. */
+/*
+ * Locked, so that the sweep does not remove it halfway. PQC_ENOTFOUND: there is no such upload;
+ * whoever has no right to it leaves no trace on it. PQC_EAGAIN: claimed, and still another's.
+ */
 static int take_up(struct upload *u, const struct claim *c, struct err *e)
 {
 	struct pqx_header h;
@@ -217,7 +120,17 @@ static int take_up(struct upload *u, const struct claim *c, struct err *e)
 	rc = dir_has(u->dir, "receipt", e);
 	if (rc == 0)
 		return upload_finish(u, e);
-	return rc == PQC_ENOTFOUND ? 0 : rc;
+	if (rc != PQC_ENOTFOUND || (rc = lease_claim(u, e)) != 0)
+		return rc;
+	return lease_take(u, e);
+}
+
+int upload_settle(struct upload *u, struct err *e)
+{
+	/* Slots of a process that died before it had synced them are seen, and not yet durable. */
+	if (u->committed || fdatasync(u->leaves) == 0)
+		return 0;
+	return upload_lost(u, errno, "leaves", e);
 }
 
 int upload_resume(struct store *s, const uint8_t owner[ID_LEN], const char *name,
@@ -229,22 +142,36 @@ int upload_resume(struct store *s, const uint8_t owner[ID_LEN], const char *name
 
 	if (u == NULL)
 		return err_set(e, PQC_ENOMEM, "no memory for an upload");
-	pthread_mutex_lock(&s->lock);
-	rc = take_up(u, &claim, e);
-	pthread_mutex_unlock(&s->lock);
-	if (rc == 0) {
+	if ((rc = store_lock(s, e)) == 0) {
+		rc = take_up(u, &claim, e);
+		store_unlock(s);
+	}
+	if (rc == 0)
+		rc = upload_settle(u, e);
+	if (rc == 0 || (rc == PQC_EAGAIN && u->claimed)) {
 		*out = u;
-		return 0;
+		return rc;
 	}
 	upload_free(u);
 	return rc == PQC_ENOTFOUND ? err_set(e, rc, "no such upload") : rc;
+}
+
+/*
+ * Over NFS only writes through the descriptor that has the lock are refused when the lock is
+ * lost, and `direct` is another: there all parts go through body.
+ */
+static bool over_nfs(int fd)
+{
+	struct statfs st;
+
+	return fstatfs(fd, &st) == 0 && st.f_type == NFS_SUPER_MAGIC;
 }
 
 void upload_use_direct(struct upload *u)
 {
 	const int flags = O_WRONLY | O_DIRECT | O_NOFOLLOW | O_CLOEXEC;
 
-	if (u->direct < 0)
+	if (u->direct < 0 && !over_nfs(u->body))
 		u->direct = openat(u->dir, "body", flags); /* -1: all writes are buffered */
 }
 

@@ -117,11 +117,6 @@ def test_port_in_use(server, pqc, tmp_path):
     assert not (tmp_path / "p").exists()
 
 
-def test_data_directory_in_use(server, pqc):
-    said = pqc.fails(CONFIG, "serve", "--listen", "127.0.0.1:0", "--data-dir", server.data)
-    assert "another server" in said
-
-
 def test_pid_file(make_server, tmp_path):
     server = make_server("--pid-file", tmp_path / "pid").start()
     assert int((tmp_path / "pid").read_text()) == server.pid

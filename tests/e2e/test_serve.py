@@ -207,7 +207,12 @@ def test_port_in_use(known, pqc, tmp_path):
     assert known.address in done.err and "in use" in done.err
 
 
-def test_one_server_for_a_directory(known, pqc):
-    done = pqc.run("serve", "--data-dir", known.data, "--listen", "127.0.0.1:0", timeout=20)
-    assert done.code == CONFIG
-    assert "another server" in done.err
+def test_several_servers_for_a_directory(known, make_server, alice, tmp_path):
+    second = make_server(name="second")
+    second.data = known.data
+    second.start()
+    alice.knows(second)
+    for first, then in (known, second), (second, known):
+        source = random_file(tmp_path / "source", 100_000)
+        alice.ok("send", source, first.url("same"))
+        assert alice.ok("get", then.url("same"), "-o", "-").stdout == source.read_bytes()

@@ -173,6 +173,7 @@ static inline int thing_begin(struct store *s, const struct thing *t, bool direc
 				     .keyblock = "a key block",
 				     .keyblock_len = 11,
 				     .now = 1000,
+				     .quota = UINT64_MAX,
 				     .direct = direct};
 
 	return upload_begin(s, &o, u, e);

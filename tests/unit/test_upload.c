@@ -79,7 +79,11 @@ static void test_begin(void **state)
 static void test_bad_begin(void **state)
 {
 	static uint8_t big[PQX_BODY_OFFSET];
-	struct upload_new o = {.name = "../up", .owner = alice, .header = &a.h, .keyblock = big};
+	struct upload_new o = {.name = "../up",
+			       .owner = alice,
+			       .header = &a.h,
+			       .keyblock = big,
+			       .quota = UINT64_MAX};
 	struct upload *u;
 
 	(void)state;
@@ -347,31 +351,42 @@ static void test_resume_damaged(void **state)
 
 static void test_commit(void **state)
 {
-	struct upload *u = begin(&a), *late;
+	struct upload *u = begin(&a), *late, *newest;
 	struct stat st;
 
 	(void)state;
 	for (uint64_t i = 0; i < PARTS; i++)
 		assert_int_equal(thing_part(u, &a, i, &e), 0);
-	late = resume(&a); /* another connection that has not heard yet */
+	/* two more connections ask for it: the newest gets it, and another hears of it later */
+	assert_int_equal(thing_resume(s, &a, &late, &e), PQC_EAGAIN);
+	assert_int_equal(thing_commit(u, &a, &e), PQC_ETEMP);
+	assert_int_equal(thing_resume(s, &a, &newest, &e), PQC_EAGAIN);
+	upload_free(u);
+	assert_int_equal(upload_take(newest, &e), 0);
+	assert_int_equal(upload_take(late, &e), PQC_ETEMP);
+	u = newest;
 	assert_int_equal(thing_commit(u, &a, &e), 0);
 	assert_int_equal(thing_commit(u, &a, &e), 0);
 	name_is(s, &a);
 	assert_int_equal(stat(file_of(&a, "body"), &st), 0);
 	assert_int_equal(st.st_size, pqx_body_len(PART, thing_size()));
+	assert_int_equal(access(file_of(&a, "holder"), F_OK), -1);
 	/* What is complete is not written any more. */
 	assert_int_equal(thing_part(u, &a, 0, &e), PQC_EUSAGE);
 	assert_int_equal(upload_abandon(u, &e), PQC_EUSAGE);
 	assert_int_equal(upload_abandon(late, &e), PQC_EUSAGE);
-	upload_free(u);
 	/* The first commit counts. */
 	struct thing other = a;
 
 	strcpy(other.manifest, "another manifest");
 	strcpy(other.receipt, "another receipt");
+	assert_int_equal(thing_commit(late, &other, &e), PQC_ETEMP);
+	assert_int_equal(upload_take(late, &e), 0); /* though u is still open */
+	assert_true(upload_committed(late));
 	assert_int_equal(thing_commit(late, &other, &e), 0);
 	assert_true(span_is(upload_manifest(late), a.manifest));
 	assert_true(span_is(upload_receipt(late), a.receipt));
+	upload_free(u);
 	upload_free(late);
 	u = resume(&a);
 	assert_true(upload_committed(u));
@@ -481,17 +496,21 @@ static void test_abandon(void **state)
 
 	(void)state;
 	assert_int_equal(thing_part(u, &a, 0, &e), 0);
-	again = resume(&a);
-	assert_int_equal(upload_abandon(u, &e), 0);
+	/* Not when a newer connection claims it; that one may. */
+	assert_int_equal(thing_resume(s, &a, &again, &e), PQC_EAGAIN);
+	assert_int_equal(upload_abandon(u, &e), PQC_ETEMP);
+	assert_int_equal(upload_abandon(again, &e), PQC_ETEMP);
+	upload_free(u);
+	assert_int_equal(upload_take(again, &e), 0);
+	assert_int_equal(thing_part(again, &a, 1, &e), 0);
+	assert_int_equal(upload_abandon(again, &e), 0);
 	assert_int_equal(count_files(in(dir, "objects"), NULL), 0);
 	store_empty_trash(s);
 	assert_int_equal(count_files(in(dir, "trash"), NULL), 0);
-	assert_int_equal(upload_abandon(u, &e), PQC_ENOTFOUND);
+	assert_int_equal(upload_abandon(again, &e), PQC_ENOTFOUND);
 	/* Whoever still has it open learns of it, also when the file id is taken again. */
-	assert_int_equal(thing_part(again, &a, 1, &e), 0);
-	assert_int_equal(thing_part(again, &a, 2, &e), 0);
+	assert_int_equal(thing_part(again, &a, 2, &e), PQC_ETEMP);
 	assert_int_equal(thing_commit(again, &a, &e), PQC_ENOTFOUND);
-	upload_free(u);
 	u = begin(&a);
 	assert_int_equal(thing_commit(again, &a, &e), PQC_ENOTFOUND);
 	name_is_free(s, a.name);
@@ -513,7 +532,7 @@ static void test_sync_failed(void **state)
 	uint64_t part = 1;
 
 	(void)state;
-	for (unsigned at = 1; at <= 3; at += 2) { /* body; leaves */
+	for (unsigned at = 2; at <= 4; at += 2) { /* body; leaves */
 		thing_new(&a, SUITE_KYBER768, "some/name", alice, 7);
 		struct upload *u = begin(&a);
 
