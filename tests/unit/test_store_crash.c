@@ -71,8 +71,58 @@ static int put_b(struct store *s, struct err *e)
 
 /* ---- rounds ---- */
 
+/* Bytes that the ledger has for an object, whoever's it is; -1: none. */
+static int64_t ledger_has(const char *hex)
+{
+	const uint8_t *const owners[] = {alice, bob};
+	int64_t found = -1;
+	char owner[65], path[256];
+	struct stat st;
+
+	for (size_t i = 0; i < 2; i++) {
+		hex_encode(owners[i], ID_LEN, owner);
+		snprintf(path, sizeof(path), "usage/%s/%s", owner, hex);
+		if (stat(in(dir, path), &st) == 0) {
+			assert_int_equal(found, -1); /* one owner's only */
+			found = st.st_size;
+		}
+	}
+	return found;
+}
+
+static unsigned ledger_checked;
+
+static int check_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	const char *hex = path + ftw->base;
+
+	(void)st;
+	if (type == FTW_D && strlen(hex) == 64) {
+		assert_int_equal(ledger_has(hex), pqx_body_len(PART, thing_size()));
+		ledger_checked++;
+	}
+	return 0;
+}
+
+/* Whatever happened, nothing is there that is not in the ledger with all its bytes. */
+static void check_ledger(void)
+{
+	ledger_checked = 0;
+	assert_int_equal(nftw(in(dir, "objects"), check_entry, 16, FTW_PHYS), 0);
+	assert_true(ledger_checked > 0);
+}
+
 static void check_objects(unsigned want)
 {
+	uint64_t bytes, objects;
+	struct store *s = store_at(dir);
+	struct err e = {0};
+
+	/* Now it has nothing else either. */
+	assert_int_equal(store_usage(s, NULL, &bytes, &objects, &e), 0);
+	assert_int_equal(objects, want);
+	assert_int_equal(bytes, want * pqx_body_len(PART, thing_size()));
+	store_close(s);
 	unsigned tmp, have = count_files(in(dir, "objects"), &tmp);
 
 	assert_int_equal(tmp, 0);
@@ -87,10 +137,13 @@ static void check_after(const struct play *p, struct store *s)
 	unsigned removed;
 	struct err e = {0};
 
+	check_ledger();
 	p->check(s);
+	check_ledger();
 	if (store_sweep(s, LATER, &removed, &e) != 0)
 		fail_msg("sweep: %s", e.msg);
 	p->check_end(s);
+	check_ledger();
 	check_objects(p->objects);
 	name_is(s, &other);
 }
@@ -435,17 +488,21 @@ static void test_delete(void **state)
 static void prepare_half_replaced(struct store *s)
 {
 	const char *kept = in(dir, "kept");
-	char from[4096], hex[65];
+	char from[4096], entry[4096], hex[65], owner[65];
 
 	thing_put(s, &a);
 	hex_encode(a.h.file_id, 32, hex);
+	hex_encode(a.owner, ID_LEN, owner);
 	snprintf(from, sizeof(from), "%s/objects/%.2s/%s", dir, hex, hex);
+	snprintf(entry, sizeof(entry), "%s/usage/%s/%s", dir, owner, hex);
 	/* As if the machine had stopped between the name's entry and the end of a. */
 	assert_int_equal(rename(from, kept), 0);
 	assert_int_equal(mkdir(from, 0700), 0);
 	thing_put(s, &b);
 	rmdir(from);
 	assert_int_equal(rename(in(dir, "kept"), from), 0);
+	write_file(entry, "", 0);
+	assert_int_equal(truncate(entry, (off_t)pqx_body_len(PART, thing_size())), 0);
 }
 
 static void check_b_deleted(struct store *s)

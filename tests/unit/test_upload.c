@@ -585,6 +585,33 @@ static void test_direct(void **state)
 	free(p);
 }
 
+/* The health check tells of whatever fails, and leaves nothing but a file the sweep knows. */
+static void test_probe(void **state)
+{
+	int64_t offset = 99;
+	unsigned removed, n = 0, fds = count_fds();
+	bool reached;
+
+	(void)state;
+	do {
+		memset(&e, 0, sizeof(e));
+		n++;
+		sysfault_set(SYSFAULT_FAIL, n, n % 2 ? ENOSPC : EIO);
+		int rc = store_probe(s, &offset, &e);
+
+		reached = sysfault.count >= n;
+		sysfault_set(SYSFAULT_OFF, 0, 0);
+		assert_int_equal(rc, !reached ? 0 : n % 2 ? PQC_EQUOTA : PQC_EIO);
+		assert_int_equal(e.code, rc);
+		assert_int_equal(offset, reached ? 99 : 0);
+		assert_int_equal(count_fds(), fds);
+	} while (reached);
+	assert_in_range(n, 4, 10);
+	assert_int_equal(store_sweep(s, LATER, &removed, &e), 0);
+	assert_int_equal(removed, 1);
+	assert_int_equal(count_files(dir, NULL), 2); /* lock, sweep */
+}
+
 /* A symbolic link anywhere in an object's way leads nowhere. */
 static void test_links(void **state)
 {
@@ -654,6 +681,7 @@ int main(void)
 		T(test_abandon),
 		T(test_sync_failed),
 		T(test_direct),
+		T(test_probe),
 		T(test_links),
 		T(test_fifo),
 #undef T
