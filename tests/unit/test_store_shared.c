@@ -159,6 +159,45 @@ static void test_one_name(void **state)
 	name_is(s, all[means]);
 }
 
+/* While a name is replaced all the time, whoever reads finds it, whole, and lists it once. */
+static int replace_or_read(unsigned number)
+{
+	struct store *own = store_at(dir);
+	struct object *o;
+	struct thing t;
+	bool more;
+
+	for (unsigned i = 0; number < 2 && i < 150; i++) {
+		thing_new(&t, SUITE_KYBER768, "the/name", alice, (uint8_t)i);
+		if (!put(own, &t))
+			return 1;
+		store_empty_trash(own);
+	}
+	for (unsigned i = 0; number == 2 && i < 3000; i++) {
+		if (object_open(own, "the/name", &o, NULL) != 0)
+			return 2;
+		object_free(o);
+	}
+	for (unsigned i = 0; number == 3 && i < 3000; i++) {
+		char cursor[65] = "";
+		unsigned n = 0;
+
+		if (store_list(own, cursor, count_one_name, &n, &more, NULL) != 0 || n != 1)
+			return 3;
+	}
+	return 0;
+}
+
+static void test_readers(void **state)
+{
+	struct thing t;
+
+	(void)state;
+	thing_new(&t, SUITE_KYBER768, "the/name", alice, 1);
+	thing_put(s, &t);
+	all_at_once(4, replace_or_read);
+}
+
 static int told_fd[2];
 
 /* Two owners want one name: one has it, the other is refused, and does not take it away. */
@@ -506,8 +545,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-		T(test_first_opening), T(test_one_name), T(test_two_owners), T(test_many),
-		T(test_two_sweeps),    T(test_trash),	 T(test_killed),     T(test_probe),
+		T(test_first_opening), T(test_one_name), T(test_two_owners),
+		T(test_readers),       T(test_many),	 T(test_two_sweeps),
+		T(test_trash),	       T(test_killed),	 T(test_probe),
 #undef T
 	};
 
