@@ -1,5 +1,6 @@
 #include "cli/client_setup.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "base/file.h"
@@ -22,6 +23,27 @@ static void on_notice(void *arg, const char *event, const char *text)
 	struct session_ui *s = arg;
 
 	meter_note(&s->meter, "%s: %s: %s", s->meter.label, event, text);
+}
+
+static void on_queued(void *arg, uint32_t position, uint64_t estimate_ms)
+{
+	struct session_ui *s = arg;
+	bool json = s->json && !s->data_out;
+	struct json j;
+
+	if (s->quiet || !meter_place_due(&s->meter, position, json || !s->meter.tty))
+		return;
+	if (!json) {
+		meter_place(&s->meter, s->url->host_port, position, estimate_ms);
+		return;
+	}
+	json_begin(&j, "queued");
+	json_str(&j, "server", s->url->host_port);
+	json_str(&j, "name", s->url->name);
+	json_u64(&j, "position", position);
+	json_f64(&j, "estimate_seconds",
+		 estimate_ms == UINT64_MAX ? NAN : (double)estimate_ms / 1000);
+	json_end(&j);
 }
 
 static int find_paths(struct session_ui *s, const struct cli *c, struct err *e)
@@ -64,7 +86,10 @@ int session_begin(struct session_ui *s, const struct cli *c, const struct url *u
 	s->o.threads = 1;
 	s->o.progress = on_progress;
 	s->o.notice = on_notice;
+	s->o.queued = on_queued;
 	s->o.arg = s;
+	s->o.info = &s->info;
+	s->url = u;
 	s->o.cancel = signals_flag();
 	meter_begin(&s->meter, u->host_port, s->quiet);
 	if ((rc = id_option(c, "server-id", s->expect, &expects, e)) != 0 ||
@@ -80,8 +105,16 @@ int session_begin(struct session_ui *s, const struct cli *c, const struct url *u
 
 void session_end(struct session_ui *s)
 {
+	meter_end(&s->meter);
 	identity_free(s->identity);
 	tls_ctx_unref(s->tls);
+}
+
+double session_rate(const struct session_ui *s, const struct transfer_result *r)
+{
+	double seconds = r->seconds - s->info.queue_seconds;
+
+	return seconds > 0 ? (double)(r->size - r->resumed_bytes) / seconds : 0;
 }
 
 int session_advise(int rc, struct err *e)

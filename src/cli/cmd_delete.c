@@ -7,13 +7,15 @@
 
 static const struct opt *const tables[] = {client_options, identity_options, common_options, NULL};
 
-static void tell(const struct session_ui *s, const struct url *u)
+static void tell(struct session_ui *s, const struct url *u)
 {
 	struct json j;
 
+	meter_end(&s->meter);
 	if (s->json) {
 		json_begin(&j, "deleted");
 		json_str(&j, "name", u->name);
+		json_f64(&j, "queue_seconds", s->info.queue_seconds);
 		json_end(&j);
 	} else if (!s->quiet) {
 		note("%s: deleted", u->name);

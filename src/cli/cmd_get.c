@@ -48,8 +48,8 @@ struct get {
 
 static void tell(const struct get *g, const struct transfer_result *r, const char *path)
 {
-	char size[16], speed[24], time[16], sender[2 * ID_LEN + 1];
-	double rate = r->seconds > 0 ? (double)(r->size - r->resumed_bytes) / r->seconds : 0;
+	char size[16], speed[24], time[16], wait[16], waited[48] = "", sender[2 * ID_LEN + 1];
+	double rate = session_rate(&g->ui, r), queued = g->ui.info.queue_seconds;
 	struct json j;
 
 	hex_encode(r->sender_id, ID_LEN, sender);
@@ -66,11 +66,16 @@ static void tell(const struct get *g, const struct transfer_result *r, const cha
 		json_u64(&j, "resumed_bytes", r->resumed_bytes);
 		json_u64(&j, "reconnects", r->reconnects);
 		json_f64(&j, "seconds", r->seconds);
+		json_f64(&j, "queue_seconds", queued);
 		json_f64(&j, "mb_per_s", rate / 1e6);
 		json_end(&j);
 	} else if (!g->ui.quiet) {
-		note("%s: %s in %s, %s, sent by %s", path, fmt_size(r->size, size),
-		     fmt_duration(r->seconds, time), fmt_rate(rate, speed), sender);
+		if (queued > 0)
+			snprintf(waited, sizeof(waited), ", after %s in the queue",
+				 fmt_duration(queued, wait));
+		note("%s: %s in %s, %s%s, sent by %s", path, fmt_size(r->size, size),
+		     fmt_duration(r->seconds - queued, time), fmt_rate(rate, speed), waited,
+		     sender);
 	}
 }
 
@@ -113,6 +118,7 @@ static int get_single(struct get *g, struct err *e)
 				       "standard output is a terminal: give -o FILE, or send it "
 				       "through a pipe");
 		g->o.fd = STDOUT_FILENO;
+		g->ui.data_out = true;
 		return get_one(g, NULL, "-", e);
 	}
 	if (where == NULL)

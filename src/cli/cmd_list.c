@@ -7,10 +7,11 @@ static const struct opt *const tables[] = {client_options, identity_options, com
 
 static int each(void *arg, const struct entry *en)
 {
-	const struct session_ui *s = arg;
+	struct session_ui *s = arg;
 	char owner[2 * ID_LEN + 1], size[16], time[32];
 	struct json j;
 
+	meter_end(&s->meter);
 	hex_encode(en->owner, ID_LEN, owner);
 	if (s->json) {
 		json_begin(&j, "object");

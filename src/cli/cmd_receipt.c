@@ -136,27 +136,36 @@ out:
 
 /* ---- asking a server ---- */
 
-static int keep(const struct cli *c, const struct url *u, const struct buf *pem, struct err *e)
+static bool to_stdout(const struct cli *c)
 {
 	const char *where = opt_text(c->opts, "out");
+
+	return where != NULL && strcmp(where, "-") == 0;
+}
+
+static int keep(const struct cli *c, const struct session_ui *s, const struct buf *pem,
+		struct err *e)
+{
 	struct pqx_bundle *b;
 	char path[PATH_MAX];
 	struct json j;
 	int rc;
 
-	if (where != NULL && strcmp(where, "-") == 0) {
+	if (to_stdout(c)) {
 		out("%.*s", (int)pem->len, (const char *)pem->p);
 		return out_finish(e);
 	}
 	if ((b = malloc(sizeof(*b))) == NULL)
 		return err_set(e, PQC_ENOMEM, "out of memory");
 	if ((rc = pqx_receipt_bundle_check(pem->p, pem->len, b, e)) == 0)
-		rc = receipt_write(where, u->name, b->header.file_id, pem, path, e);
+		rc = receipt_write(opt_text(c->opts, "out"), s->url->name, b->header.file_id, pem,
+				   path, e);
 	if (rc == 0 && opt_flag(c->opts, "json")) {
 		json_begin(&j, "receipt");
-		json_str(&j, "name", u->name);
+		json_str(&j, "name", s->url->name);
 		json_hex(&j, "file_id", b->header.file_id, sizeof(b->header.file_id));
 		json_str(&j, "receipt", path);
+		json_f64(&j, "queue_seconds", s->info.queue_seconds);
 		json_end(&j);
 	} else if (rc == 0) {
 		out("%s\n", path);
@@ -175,9 +184,13 @@ static int fetch(struct cli *c, struct err *e)
 	if ((rc = url_parse(c->argv[0], &u, e)) != 0 ||
 	    (rc = name_check(u.name, strlen(u.name), e)) != 0)
 		return rc;
-	if ((rc = session_begin(&s, c, &u, true, e)) == 0 &&
-	    (rc = client_receipt(&s.o, &u, &pem, e)) == 0)
-		rc = keep(c, &u, &pem, e);
+	rc = session_begin(&s, c, &u, true, e);
+	s.data_out = to_stdout(c);
+	if (rc == 0)
+		rc = client_receipt(&s.o, &u, &pem, e);
+	meter_end(&s.meter);
+	if (rc == 0)
+		rc = keep(c, &s, &pem, e);
 	session_end(&s);
 	buf_free(&pem);
 	return session_advise(rc, e);

@@ -43,11 +43,6 @@ struct send {
 
 /* ---- one file ---- */
 
-static double rate(uint64_t bytes, double seconds)
-{
-	return seconds > 0 ? (double)bytes / seconds : 0;
-}
-
 static void tell_json(const struct send *s, const struct transfer_result *r, const char *receipt)
 {
 	struct json j;
@@ -63,8 +58,9 @@ static void tell_json(const struct send *s, const struct transfer_result *r, con
 	json_u64(&j, "resumed_bytes", r->resumed_bytes);
 	json_u64(&j, "reconnects", r->reconnects);
 	json_f64(&j, "seconds", r->seconds);
+	json_f64(&j, "queue_seconds", s->ui.info.queue_seconds);
 	json_f64(&j, "seconds_received", r->seconds_received);
-	json_f64(&j, "mb_per_s", rate(r->size - r->resumed_bytes, r->seconds) / 1e6);
+	json_f64(&j, "mb_per_s", session_rate(&s->ui, r) / 1e6);
 	json_str(&j, "receipt", receipt);
 	json_end(&j);
 }
@@ -72,6 +68,7 @@ static void tell_json(const struct send *s, const struct transfer_result *r, con
 static void tell(const struct send *s, const struct transfer_result *r, const char *receipt)
 {
 	char size[16], speed[24], time[16], resumed[16];
+	double queued = s->ui.info.queue_seconds;
 
 	if (s->ui.json) {
 		tell_json(s, r, receipt);
@@ -80,8 +77,9 @@ static void tell(const struct send *s, const struct transfer_result *r, const ch
 	if (s->ui.quiet)
 		return;
 	out("%s: %s in %s, %s", s->url.name, fmt_size(r->size, size),
-	    fmt_duration(r->seconds, time),
-	    fmt_rate(rate(r->size - r->resumed_bytes, r->seconds), speed));
+	    fmt_duration(r->seconds - queued, time), fmt_rate(session_rate(&s->ui, r), speed));
+	if (queued > 0)
+		out(", after %s in the queue", fmt_duration(queued, time));
 	if (r->resumed_bytes > 0)
 		out(", %s were there already", fmt_size(r->resumed_bytes, resumed));
 	if (r->reconnects > 0)
@@ -275,7 +273,8 @@ const struct verb verb_send = {
 		"sources, a source's own name is added to it.\n"
 		"\n"
 		"A broken connection is made again by itself. After an interruption run the same "
-		"command again: what the server has is not sent twice.",
+		"command again: what the server has is not sent twice. A server that is busy lets "
+		"each file wait, and tells its place.",
 	.examples = "pqc send backup.tar pqc://files.example.org/backups/\n"
 		    "tar c photos | pqc send - pqc://files.example.org/photos.tar\n",
 	.options = tables,

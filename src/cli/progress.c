@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -40,16 +41,16 @@ static void erase(struct meter *m)
 }
 
 /* label: text */
-static void show(struct meter *m, const char *text)
+static void show(struct meter *m, const char *label, const char *text)
 {
 	if (!m->tty) {
-		note("%s: %s", m->label, text);
+		note("%s: %s", label, text);
 		return;
 	}
 	int room = columns() - (int)snprintf(NULL, 0, ": %s", text) - 1;
 
 	erase(m);
-	note_part("%.*s: %s", room < 8 ? 8 : room, m->label, text);
+	note_part("%.*s: %s", room < 8 ? 8 : room, label, text);
 	fflush(stderr);
 	m->shown = true;
 }
@@ -103,13 +104,46 @@ void meter_update(struct meter *m, uint64_t done, uint64_t total, uint64_t resum
 		return;
 	m->next_ms = now + (m->tty ? TTY_MS : PLAIN_MS);
 	describe(m, done, total < done ? done : total, resumed, line);
-	show(m, line);
+	show(m, m->label, line);
 }
 
 void meter_phase(struct meter *m, const char *what)
 {
 	if (!m->quiet && m->tty)
-		show(m, what);
+		show(m, m->label, what);
+}
+
+bool meter_place_due(struct meter *m, uint32_t place, bool lines)
+{
+	uint64_t now = clock_ms();
+	bool rest = lines && place == m->place;
+
+	/* Also a server that moves us about all the time does not flood what we write to. */
+	if (m->place_ms != 0 && now - m->place_ms < (rest ? PLAIN_MS : TTY_MS))
+		return false;
+	m->place = place;
+	m->place_ms = now;
+	/* The time in the queue says nothing about the speed of what follows. */
+	m->sample_ms = now;
+	return true;
+}
+
+void meter_place(struct meter *m, const char *host, uint32_t place, uint64_t left_ms)
+{
+	char label[LINE], line[LINE], at[32] = "", left[32] = "", time[16];
+
+	if (m->quiet)
+		return;
+	if (place > 0)
+		snprintf(at, sizeof(at), ", place %u", (unsigned)place);
+	if (left_ms >= 60000 && left_ms != UINT64_MAX)
+		snprintf(left, sizeof(left), ", about %s",
+			 fmt_duration((double)left_ms / 1000, time));
+	else if (left_ms >= 1000 && left_ms != UINT64_MAX)
+		snprintf(left, sizeof(left), ", about %u s", (unsigned)(left_ms + 500) / 1000);
+	snprintf(line, sizeof(line), "waiting%s%s", at, left);
+	snprintf(label, sizeof(label), "%s: %s", host, m->label);
+	show(m, strcmp(host, m->label) != 0 ? label : host, line);
 }
 
 void meter_note(struct meter *m, const char *fmt, ...)

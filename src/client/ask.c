@@ -4,23 +4,19 @@
 
 #include "base/clock.h"
 #include "client/link.h"
-#include "client/retry.h"
 #include "container/manifest.h"
 
 /* Open a connection for one op, trying again as long as that may help. */
-static int ask(struct link *l, const struct client_opts *o, const struct url *u, enum msg_op op,
-	       struct msg *reply, struct err *e)
+static int ask(struct link *l, struct call *c, enum msg_op op, struct msg *reply, struct err *e)
 {
 	struct msg m = {
 		.type = MSG_REQUEST, .op = (uint8_t)op, .has = 1u << TAG_OP | 1u << TAG_NAME};
-	struct retry retry;
 	int r;
 
-	m.name = (struct span){u->name, strlen(u->name)};
-	retry_init(&retry, o);
-	while ((r = link_open(l, o, u, &m, reply, e)) != 0) {
+	m.name = (struct span){c->u->name, strlen(c->u->name)};
+	while ((r = link_open(l, c, &m, reply, e)) != 0) {
 		link_close(l);
-		if ((r = retry_wait(&retry, r, e)) != 0)
+		if ((r = call_retry(c, r, e)) != 0)
 			return r;
 	}
 	return 0;
@@ -52,93 +48,121 @@ static int each_entry(const struct span *entries, int (*each)(void *arg, const s
 	return rd_finish(&r) != 0 ? err_set(e, PQC_EPROTO, "the server's list is malformed") : 0;
 }
 
+/* The pages of a list, the first of which is in m. */
+static int list_pages(struct link *l, struct msg *m, int (*each)(void *arg, const struct entry *en),
+		      void *arg, struct err *e)
+{
+	struct msg next = {.type = MSG_NEXT, .has = 1u << TAG_CURSOR};
+	uint8_t cursor[4096] = {0};
+	size_t cursor_len = 0;
+	int r;
+
+	for (;;) {
+		if (!msg_has(m, TAG_ENTRIES))
+			return link_error(m, e);
+		if ((r = each_entry(&m->entries, each, arg, e)) != 0 || !msg_has(m, TAG_CURSOR))
+			return r;
+		/* Cursors ascend: a list that does not get on would never end. */
+		if (m->cursor.n < cursor_len ||
+		    (m->cursor.n == cursor_len && memcmp(m->cursor.p, cursor, cursor_len) <= 0))
+			return err_set(e, PQC_EPROTO, "the server's list does not get on");
+		cursor_len = m->cursor.n;
+		memcpy(cursor, m->cursor.p, cursor_len);
+		next.cursor = (struct span){cursor, cursor_len};
+		if ((r = link_queue(l, &next)) != 0 || (r = link_recv(l, m, e)) != 0)
+			return r;
+	}
+}
+
 int client_list(const struct client_opts *o, const struct url *u,
 		int (*each)(void *arg, const struct entry *en), void *arg, struct err *e)
 {
+	struct call c;
 	struct link l;
-	struct msg m, next = {.type = MSG_NEXT, .has = 1u << TAG_CURSOR};
-	uint8_t cursor[4096] = {0};
-	size_t cursor_len = 0;
-	int r = ask(&l, o, u, OP_LIST, &m, e);
+	struct msg m;
+	int r;
 
-	if (r != 0)
-		return r;
-	for (;;) {
-		if (!msg_has(&m, TAG_ENTRIES)) {
-			r = link_error(&m, e);
-			break;
-		}
-		if ((r = each_entry(&m.entries, each, arg, e)) != 0 || !msg_has(&m, TAG_CURSOR))
-			break;
-		/* Cursors ascend: a list that does not get on would never end. */
-		if (m.cursor.n < cursor_len ||
-		    (m.cursor.n == cursor_len && memcmp(m.cursor.p, cursor, cursor_len) <= 0)) {
-			r = err_set(e, PQC_EPROTO, "the server's list does not get on");
-			break;
-		}
-		cursor_len = m.cursor.n;
-		memcpy(cursor, m.cursor.p, cursor_len);
-		next.cursor = (struct span){cursor, cursor_len};
-		if ((r = link_queue(&l, &next)) != 0 || (r = link_recv(&l, &m, e)) != 0)
-			break;
+	call_begin(&c, o, u);
+	if ((r = ask(&l, &c, OP_LIST, &m, e)) == 0) {
+		r = list_pages(&l, &m, each, arg, e);
+		link_close(&l);
 	}
-	link_close(&l);
+	call_end(&c);
 	return r;
 }
 
 int client_delete(const struct client_opts *o, const struct url *u, struct err *e)
 {
+	struct call c;
 	struct link l;
 	struct msg m;
-	int r = ask(&l, o, u, OP_DELETE, &m, e);
+	int r;
 
-	if (r == 0)
+	call_begin(&c, o, u);
+	if ((r = ask(&l, &c, OP_DELETE, &m, e)) == 0)
 		link_close(&l);
+	call_end(&c);
+	return r;
+}
+
+/* The bundle of a reply, verified. */
+static int take_bundle(const struct link *l, const struct msg *m, struct buf *pem, struct err *e)
+{
+	struct pqx_bundle *b;
+	int r;
+
+	if (!msg_has(m, TAG_HEADER) || !msg_has(m, TAG_MANIFEST) || !msg_has(m, TAG_RECEIPT))
+		return err_set(e, PQC_EPROTO, "the server's answer holds no receipt");
+	if ((b = malloc(sizeof(*b))) == NULL)
+		return err_set(e, PQC_ENOMEM, "out of memory");
+	if ((r = pqx_receipt_bundle_encode(m->header.p, &m->manifest, &m->receipt, pem)) == 0 &&
+	    (r = pqx_receipt_bundle_check(pem->p, pem->len, b, e)) == 0 &&
+	    memcmp(b->receipt.server_id, l->server_id, ID_LEN) != 0)
+		r = err_set(e, PQC_EINTEGRITY, "the receipt is another server's");
+	free(b);
 	return r;
 }
 
 int client_receipt(const struct client_opts *o, const struct url *u, struct buf *pem, struct err *e)
 {
-	struct pqx_bundle *b = malloc(sizeof(*b));
+	struct call c;
 	struct link l;
 	struct msg m;
 	int r;
 
-	if (b == NULL)
-		return err_set(e, PQC_ENOMEM, "out of memory");
-	if ((r = ask(&l, o, u, OP_RECEIPT, &m, e)) != 0)
-		goto out;
-	if (!msg_has(&m, TAG_HEADER) || !msg_has(&m, TAG_MANIFEST) || !msg_has(&m, TAG_RECEIPT))
-		r = err_set(e, PQC_EPROTO, "the server's answer holds no receipt");
-	else if ((r = pqx_receipt_bundle_encode(m.header.p, &m.manifest, &m.receipt, pem)) == 0 &&
-		 (r = pqx_receipt_bundle_check(pem->p, pem->len, b, e)) == 0 &&
-		 memcmp(b->receipt.server_id, l.server_id, ID_LEN) != 0)
-		r = err_set(e, PQC_EINTEGRITY, "the receipt is another server's");
-	link_close(&l);
-out:
-	free(b);
+	call_begin(&c, o, u);
+	if ((r = ask(&l, &c, OP_RECEIPT, &m, e)) == 0) {
+		r = take_bundle(&l, &m, pem, e);
+		link_close(&l);
+	}
+	call_end(&c);
 	return r;
 }
 
+struct ping {
+	struct call call;
+	struct client_opts o;
+	struct identity *mine;
+};
+
 /*
  * Greet with the identity there is and, when the server's suite is another, with one of that suite
- * made for the occasion: a ping identifies nobody. *mine is the caller's to free; it outlives the link.
+ * made for the occasion: a ping identifies nobody.
  */
-static int greet_any(struct link *l, struct client_opts *o, const struct url *u, bool *pinned,
-		     struct identity **mine, struct err *e)
+static int greet_any(struct ping *p, struct link *l, bool *pinned, struct err *e)
 {
 	static const uint8_t none[ID_LEN];
-	unsigned suite = identity_public(o->identity)->suite->id;
-	int r = link_greet(l, o, u, pinned, e);
+	unsigned suite = identity_public(p->o.identity)->suite->id;
+	int r = link_greet(l, &p->call, pinned, e);
 
 	if (r != PQC_EREFUSED || memcmp(l->server_id, none, ID_LEN) != 0)
 		return r;
 	link_close(l);
 	suite = suite == SUITE_KYBER768 ? SUITE_KYBER1024 : SUITE_KYBER768;
-	if ((r = identity_generate(suite_by_id(suite), mine)) != 0)
+	if ((r = identity_generate(suite_by_id(suite), &p->mine)) != 0)
 		return err_set(e, r, "cannot make a key");
-	o->identity = *mine;
-	return link_greet(l, o, u, pinned, e);
+	p->o.identity = p->mine;
+	return link_greet(l, &p->call, pinned, e);
 }
 
 int client_ping(const struct client_opts *o, const struct url *u, struct ping_result *p,
@@ -146,15 +170,15 @@ int client_ping(const struct client_opts *o, const struct url *u, struct ping_re
 {
 	struct msg m = {.type = MSG_REQUEST, .op = OP_LIST, .has = 1u << TAG_OP | 1u << TAG_NAME};
 	struct buf unused = BUF_INIT(MSG_MAX);
-	struct client_opts opts = *o;
-	struct identity *mine = NULL;
+	struct ping ping = {.o = *o};
 	uint64_t began = clock_ms();
 	const char *group;
 	struct link l = {0};
 	int r;
 
 	memset(p, 0, sizeof(*p));
-	r = greet_any(&l, &opts, u, &p->pinned, &mine, e);
+	call_begin(&ping.call, &ping.o, u);
+	r = greet_any(&ping, &l, &p->pinned, e);
 	memcpy(p->server_id, l.server_id, ID_LEN);
 	/* Making M3 checks the bundle; sending it would ask for something. */
 	if (r == 0 || r == PQC_EUNKNOWN_SERVER) {
@@ -172,6 +196,6 @@ int client_ping(const struct client_opts *o, const struct url *u, struct ping_re
 	p->seconds = (double)(clock_ms() - began) / 1000;
 	buf_free(&unused);
 	link_close(&l);
-	identity_free(mine);
+	identity_free(ping.mine);
 	return r;
 }

@@ -21,6 +21,11 @@ struct progress {
 	bool committing;      /* everything is there; waiting for the receipt */
 };
 
+/* What is known of a call that is over, also of one that failed. */
+struct call_info {
+	double queue_seconds; /* spent in the server's queue */
+};
+
 struct client_opts {
 	const struct identity *identity;
 	const char *known_servers; /* path */
@@ -36,7 +41,14 @@ struct client_opts {
 	void (*progress)(void *arg, const struct progress *p); /* or NULL */
 	void (*notice)(void *arg, const char *event,
 		       const char *text); /* "reconnect", "resume", ...; or NULL */
+	/*
+	 * The request waits in the server's queue. Called when the server tells a place and often
+	 * from then on, at least several times a second. position: 1 is next, 0 not told. estimate_ms: how much
+	 * longer it may take, UINT64_MAX not told. Or NULL.
+	 */
+	void (*queued)(void *arg, uint32_t position, uint64_t estimate_ms);
 	void *arg;
+	struct call_info *info; /* filled in at the end of each call; or NULL */
 };
 
 /* What came of a transfer. */

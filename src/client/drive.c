@@ -12,8 +12,7 @@ int drive_init(struct drive *d, const struct drive_ops *ops, const struct client
 	int r;
 
 	d->ops = ops;
-	d->o = o;
-	d->u = u;
+	call_begin(&d->call, o, u);
 	d->e = e;
 	r = loop_new(&d->loop);
 	return r != 0 ? err_set(e, r, "cannot set up the event loop") : 0;
@@ -134,14 +133,14 @@ static void on_tick(struct timer *t)
 
 	loop_timer_set(d->loop, t, TICK_MS);
 	d->ops->report(d);
-	if (d->o->cancel != NULL && atomic_load(d->o->cancel)) {
+	if (d->call.o->cancel != NULL && atomic_load(d->call.o->cancel)) {
 		err_set(d->e, PQC_EINTERRUPTED, "interrupted");
 		drive_finish(d, PQC_EINTERRUPTED);
 	} else if (d->ops->waiting(d)) {
 		d->moved = clock_ms();
-	} else if (clock_ms() - d->moved > d->o->idle_ms) {
-		err_set(d->e, PQC_ETIMEOUT, "%s has brought nothing for %.1f s", d->u->host_port,
-			d->o->idle_ms / 1000.0);
+	} else if (clock_ms() - d->moved > d->call.o->idle_ms) {
+		err_set(d->e, PQC_ETIMEOUT, "%s has brought nothing for %.1f s",
+			d->call.u->host_port, d->call.o->idle_ms / 1000.0);
 		drive_finish(d, PQC_ETIMEOUT);
 	}
 }

@@ -31,10 +31,9 @@ struct drive_ops {
 /* First member of the owner's struct. */
 struct drive {
 	const struct drive_ops *ops;
-	const struct client_opts *o;
-	const struct url *u;
+	struct call call;  /* lives as long as the owner, */
+	struct loop *loop; /* and so does this; the rest belongs to one connection */
 	struct err *e;	   /* why it ended */
-	struct loop *loop; /* lives as long as the owner; the rest belongs to one connection */
 	struct link link;
 	struct watch w;
 	struct timer tick;

@@ -65,7 +65,7 @@ static size_t plain_room(const struct get *g)
 static int make_workers(struct get *g)
 {
 	struct pool_opts po = {
-		.threads = g->d.o->threads, .notify = drive_notify, .arg = g->d.loop};
+		.threads = g->d.call.o->threads, .notify = drive_notify, .arg = g->d.loop};
 	struct pool_opts one = {.threads = 1, .notify = drive_notify, .arg = g->d.loop};
 
 	/* One worker writes a stream in order. */
@@ -137,8 +137,8 @@ static int attempt(struct get *g, struct err *e)
 		   reply;
 	int r;
 
-	req.name = (struct span){g->d.u->name, strlen(g->d.u->name)};
-	if ((r = link_open(&g->d.link, g->d.o, g->d.u, &req, &reply, e)) == 0 &&
+	req.name = (struct span){g->d.call.u->name, strlen(g->d.call.u->name)};
+	if ((r = link_open(&g->d.link, &g->d.call, &req, &reply, e)) == 0 &&
 	    (r = take_object(g, &reply, e)) == 0 && (g->known || (r = first_time(g, e)) == 0))
 		r = get_data(g);
 	memcpy(g->res->server_id, g->d.link.server_id, ID_LEN);
@@ -178,12 +178,11 @@ int client_get(const struct client_opts *o, const struct url *u, const struct ge
 	g->res = res;
 	g->dirfd = g->fd = g->direct = -1;
 	g->began = clock_ms();
-	retry_init(&g->retry, o);
 	if ((r = drive_init(&g->d, &get_drive_ops, o, u, e)) != 0 ||
 	    (r = get_open_destination(g, e)) != 0)
 		goto out;
 	while ((r = attempt(g, e)) != 0) {
-		if ((r = retry_wait(&g->retry, r, e)) != 0)
+		if ((r = call_retry(&g->d.call, r, e)) != 0)
 			goto out;
 		res->reconnects++;
 	}
@@ -192,6 +191,7 @@ int client_get(const struct client_opts *o, const struct url *u, const struct ge
 	if ((r = get_publish(g, e)) == 0)
 		res->seconds = (double)(clock_ms() - g->began) / 1000;
 out:
+	call_end(&g->d.call);
 	get_clean_up(g, r);
 	get_free(g);
 	return r;

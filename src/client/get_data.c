@@ -26,11 +26,11 @@ static void report(struct get *g, bool now)
 	uint64_t done = (partset_count(&g->have) + g->fill.count + g->flushing.count) * g->capacity;
 	struct progress p = {.done = done < total ? done : total, .total = total};
 
-	if (g->d.o->progress == NULL || (!now && at - g->shown < PROGRESS_MS))
+	if (g->d.call.o->progress == NULL || (!now && at - g->shown < PROGRESS_MS))
 		return;
 	g->shown = at;
 	p.resumed = g->res->resumed_bytes;
-	g->d.o->progress(g->d.o->arg, &p);
+	g->d.call.o->progress(g->d.call.o->arg, &p);
 }
 
 /* ---- a part, on a worker ---- */
@@ -119,7 +119,7 @@ static int note(struct get *g, const struct slot *s)
 	int r;
 
 	g->res->parts_moved++;
-	retry_progress(&g->retry);
+	retry_progress(&g->d.call.retry);
 	if (g->journal == NULL) {
 		if ((r = tree_add(&g->tree, s->leaf)) != 0)
 			return r;

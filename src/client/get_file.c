@@ -23,9 +23,9 @@ static int journal_key(const struct get *g, uint8_t key[32])
 		{&st.st_dev, sizeof(st.st_dev)},
 		{&st.st_ino, sizeof(st.st_ino)},
 		{g->base, strlen(g->base) + 1},
-		{g->d.u->host_port, strlen(g->d.u->host_port) + 1},
-		{g->d.u->name, strlen(g->d.u->name) + 1},
-		{identity_public(g->d.o->identity)->id, ID_LEN},
+		{g->d.call.u->host_port, strlen(g->d.call.u->host_port) + 1},
+		{g->d.call.u->name, strlen(g->d.call.u->name) + 1},
+		{identity_public(g->d.call.o->identity)->id, ID_LEN},
 	};
 	int r;
 
@@ -68,7 +68,7 @@ int get_open_destination(struct get *g, struct err *e)
 		return err_set(e, r, "cannot examine the directory of %s", g->path);
 	hex_encode(key, 8, hex);
 	snprintf(g->tmp, sizeof(g->tmp), ".pqc-get-%s.part", hex);
-	if ((r = journal_open(g->d.o->state_dir, JOURNAL_GET, key, &g->journal, e)) != 0)
+	if ((r = journal_open(g->d.call.o->state_dir, JOURNAL_GET, key, &g->journal, e)) != 0)
 		return r;
 	g->fd = openat(g->dirfd, g->tmp, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (g->fd < 0)
@@ -98,8 +98,9 @@ int get_take_up(struct get *g, struct err *e)
 		    (r = partset_add(&g->have, i, 1)) != 0)
 			return r;
 	g->res->resumed_bytes = partset_count(&g->have) * g->capacity;
-	if (g->res->resumed_bytes > 0 && g->d.o->notice != NULL)
-		g->d.o->notice(g->d.o->arg, "resume", "a part of this file is here already");
+	if (g->res->resumed_bytes > 0 && g->d.call.o->notice != NULL)
+		g->d.call.o->notice(g->d.call.o->arg, "resume",
+				    "a part of this file is here already");
 	return 0;
 }
 

@@ -5,7 +5,6 @@
 #include "base/pool.h"
 #include "client/drive.h"
 #include "client/journal.h"
-#include "client/retry.h"
 #include "container/manifest.h"
 #include "container/tree.h"
 #include "protocol/partset.h"
@@ -51,7 +50,6 @@ struct get {
 	char *path;	       /* own copy */
 	const char *base;      /* within path */
 	char tmp[300];
-	struct retry retry;
 	struct pool *pool, *disk;
 	struct worker {
 		struct aead *aead;

@@ -6,10 +6,17 @@
 #ifndef PQC_CLIENT_LINK_H
 #define PQC_CLIENT_LINK_H
 
-#include "client/client.h"
+#include "client/call.h"
 #include "net/stream.h"
 #include "net/ws.h"
 #include "protocol/handshake.h"
+
+/* Where the request is in the server's queue. */
+struct place {
+	bool waiting;
+	uint32_t position; /* 1 is next; 0: not told */
+	uint64_t due;	   /* clock_ms when the wait should be over; UINT64_MAX: not told */
+};
 
 struct link {
 	struct stream *st;
@@ -18,19 +25,20 @@ struct link {
 	struct session *session;
 	struct buf out; /* frames waiting to be written */
 	uint8_t server_id[ID_LEN];
-	const struct client_opts *o;
-	const struct url *u;
+	struct call *call;
+	struct place place;
+	uint64_t heard; /* clock_ms when the server's last bytes came */
 };
 
 /*
- * Connect, check the server, send req, get the reply. A reply with an error
- * status becomes the matching error code with the server's words in e.
+ * Connect, check the server, send req, wait in its queue, get the reply. A reply with an error
+ * status becomes the matching error code with the server's words in e. reply's spans are valid
+ * until something else is received.
  */
-int link_open(struct link *l, const struct client_opts *o, const struct url *u,
-	      const struct msg *req, struct msg *reply, struct err *e) MUST_CHECK;
+int link_open(struct link *l, struct call *c, const struct msg *req, struct msg *reply,
+	      struct err *e) MUST_CHECK;
 /* The part of link_open before M3: *pinned tells whether the server's identity is known. */
-int link_greet(struct link *l, const struct client_opts *o, const struct url *u, bool *pinned,
-	       struct err *e) MUST_CHECK;
+int link_greet(struct link *l, struct call *c, bool *pinned, struct err *e) MUST_CHECK;
 void link_close(struct link *l);
 
 /* Queue a control message as a masked frame in l->out. */

@@ -17,7 +17,7 @@
 /* A new file: header, keys, a key block for ourselves, an empty journal. */
 static int start_new(struct put *p, struct err *e)
 {
-	const struct public_identity *me = identity_public(p->d.o->identity);
+	const struct public_identity *me = identity_public(p->d.call.o->identity);
 	struct keyblock *kb = keyblock_new();
 	int r = kb == NULL ? PQC_ENOMEM : 0;
 
@@ -44,7 +44,7 @@ static int ask(struct put *p, struct msg *reply, struct err *e)
 	struct msg m = {.type = MSG_REQUEST, .op = OP_PUT};
 	bool first = p->fresh;
 
-	m.name = (struct span){p->d.u->name, strlen(p->d.u->name)};
+	m.name = (struct span){p->d.call.u->name, strlen(p->d.call.u->name)};
 	m.size = p->h.plain_size;
 	m.file_id = (struct span){p->h.file_id, 32};
 	m.header = (struct span){p->h.raw, PQX_HEADER_LEN};
@@ -52,7 +52,7 @@ static int ask(struct put *p, struct msg *reply, struct err *e)
 	m.keyblock = (struct span){p->keyblock.p, p->keyblock.len};
 	m.has = 1u << TAG_OP | 1u << TAG_NAME | 1u << TAG_SIZE | 1u << TAG_FILE_ID |
 		1u << TAG_HEADER | (first ? 1u << TAG_DEK | 1u << TAG_KEYBLOCK : 0);
-	return link_open(&p->d.link, p->d.o, p->d.u, &m, reply, e);
+	return link_open(&p->d.link, &p->d.call, &m, reply, e);
 }
 
 /* What the server holds must all be in our journal: we sign only leaves that we made. */
@@ -72,9 +72,9 @@ static int take_up(struct put *p, const struct msg *reply, struct err *e)
 		r = sender_connected(p->sender, &held, reply->window);
 	if (r == 0 && p->res->reconnects == 0 && partset_count(&held) > 0) {
 		p->res->resumed_bytes = partset_count(&held) * p->capacity;
-		if (p->d.o->notice != NULL)
-			p->d.o->notice(p->d.o->arg, "resume",
-				       "the server holds a part of this file already");
+		if (p->d.call.o->notice != NULL)
+			p->d.call.o->notice(p->d.call.o->arg, "resume",
+					    "the server holds a part of this file already");
 	}
 	if (r == 0) {
 		p->fresh = false;
@@ -143,7 +143,7 @@ static int attempts(struct put *p, struct err *e)
 				return r;
 			continue;
 		}
-		if ((r = retry_wait(&p->retry, r, e)) != 0)
+		if ((r = call_retry(&p->d.call, r, e)) != 0)
 			return r;
 		p->res->reconnects++;
 	}
@@ -158,9 +158,9 @@ static int journal_key(const struct put *p, const char *path, uint8_t key[32])
 	struct span in[] = {
 		{"put", 4},
 		{NULL, 0},
-		{p->d.u->host_port, strlen(p->d.u->host_port) + 1},
-		{p->d.u->name, strlen(p->d.u->name) + 1},
-		{identity_public(p->d.o->identity)->id, ID_LEN},
+		{p->d.call.u->host_port, strlen(p->d.call.u->host_port) + 1},
+		{p->d.call.u->name, strlen(p->d.call.u->name) + 1},
+		{identity_public(p->d.call.o->identity)->id, ID_LEN},
 	};
 	int r;
 
@@ -176,12 +176,12 @@ static int journal_key(const struct put *p, const char *path, uint8_t key[32])
 
 static int prepare(struct put *p, const struct put_opts *po, struct err *e)
 {
-	const struct public_identity *me = identity_public(p->d.o->identity);
+	const struct public_identity *me = identity_public(p->d.call.o->identity);
 	uint64_t size;
 	uint8_t key[32];
 	int r;
 
-	if ((r = psource_open(&p->src, po, p->capacity, p->d.o->cancel, e)) != 0)
+	if ((r = psource_open(&p->src, po, p->capacity, p->d.call.o->cancel, e)) != 0)
 		return r;
 	size = psource_size(p->src);
 	if (size != PQX_SIZE_UNKNOWN && (r = pqx_part_count(p->part_size, size, &p->parts)) != 0)
@@ -191,9 +191,10 @@ static int prepare(struct put *p, const struct put_opts *po, struct err *e)
 	memcpy(p->res->sender_id, me->id, ID_LEN);
 	if ((r = journal_key(p, po->path, key)) != 0)
 		return err_set(e, r, "cannot find the way to %s", po->path);
-	if ((r = journal_open(p->d.o->state_dir, JOURNAL_PUT, key, &p->journal, e)) != 0)
+	if ((r = journal_open(p->d.call.o->state_dir, JOURNAL_PUT, key, &p->journal, e)) != 0)
 		return r;
-	if (journal_header(p->journal) == NULL ||
+	/* Without a part in it nothing is lost, and the server need not be asked what it holds. */
+	if (journal_header(p->journal) == NULL || journal_slots(p->journal) == 0 ||
 	    journal_header(p->journal)->part_size != p->part_size ||
 	    memcmp(journal_fingerprint(p->journal), psource_fingerprint(p->src), 32) != 0)
 		return start_new(p, e);
@@ -204,9 +205,9 @@ static int prepare(struct put *p, const struct put_opts *po, struct err *e)
 static int make_workers(struct put *p)
 {
 	struct pool_opts po = {
-		.threads = p->d.o->threads, .notify = drive_notify, .arg = p->d.loop};
+		.threads = p->d.call.o->threads, .notify = drive_notify, .arg = p->d.loop};
 
-	p->worker_count = p->d.o->threads > 0 ? p->d.o->threads : 1;
+	p->worker_count = p->d.call.o->threads > 0 ? p->d.call.o->threads : 1;
 	if ((p->workers = calloc(p->worker_count, sizeof(*p->workers))) == NULL)
 		return PQC_ENOMEM;
 	for (size_t i = 0; i < p->worker_count; i++) {
@@ -263,7 +264,6 @@ int client_put(const struct client_opts *o, const struct url *u, const struct pu
 	p->part_size = po->part_size;
 	p->capacity = pqx_part_capacity(po->part_size);
 	buf_init(&p->keyblock, PQX_KEYBLOCK_MAX);
-	retry_init(&p->retry, o);
 	if ((r = drive_init(&p->d, &put_drive_ops, o, u, e)) != 0 || (r = prepare(p, po, e)) != 0)
 		goto out;
 	if ((r = make_workers(p)) != 0 || (r = sender_new(&p->sender, p->parts)) != 0) {
@@ -279,6 +279,7 @@ int client_put(const struct client_opts *o, const struct url *u, const struct pu
 		res->seconds_received = res->seconds;
 	r = journal_remove(p->journal, e);
 out:
+	call_end(&p->d.call);
 	if (r != 0 && p->journal != NULL && psource_size(p->src) == PQX_SIZE_UNKNOWN) {
 		struct err ignored;
 

@@ -73,12 +73,12 @@ static void report(struct put *p, bool now)
 		 done = sender_received(p->sender) * p->capacity;
 	struct progress g = {.done = done < total ? done : total, .total = total};
 
-	if (p->d.o->progress == NULL || (!now && at - p->shown < PROGRESS_MS))
+	if (p->d.call.o->progress == NULL || (!now && at - p->shown < PROGRESS_MS))
 		return;
 	p->shown = at;
 	g.resumed = p->res->resumed_bytes;
 	g.committing = p->committed;
-	p->d.o->progress(p->d.o->arg, &g);
+	p->d.call.o->progress(p->d.call.o->arg, &g);
 }
 
 /* Hand free slots to the workers. */
@@ -124,7 +124,7 @@ static int commit(struct put *p)
 			return r;
 	mf.plain_size = p->res->size;
 	if ((r = tree_root(&t, mf.root)) == 0 &&
-	    (r = pqx_manifest_make(&p->h, &p->k, p->d.o->identity, &mf, &b)) == 0) {
+	    (r = pqx_manifest_make(&p->h, &p->k, p->d.call.o->identity, &mf, &b)) == 0) {
 		m.manifest = (struct span){b.p, b.len};
 		r = link_queue(&p->d.link, &m);
 	}
@@ -168,7 +168,7 @@ static int on_ack(struct put *p, const struct msg *m)
 
 	if (r != 0)
 		return err_set(p->d.e, r, "the server acknowledged what was not sent");
-	retry_progress(&p->retry);
+	retry_progress(&p->d.call.retry);
 	if (sender_durable(p->sender) > before)
 		psource_release(p->src, sender_durable(p->sender));
 	if (p->parts != 0 && sender_received(p->sender) == p->parts &&

@@ -5,7 +5,6 @@
 #include "base/pool.h"
 #include "client/drive.h"
 #include "client/journal.h"
-#include "client/retry.h"
 #include "client/source.h"
 #include "protocol/sender.h"
 
@@ -38,7 +37,6 @@ struct put {
 	bool fresh;	 /* the server has not been told of this file yet */
 	uint64_t parts;	 /* 0: not known yet */
 	struct sender *sender;
-	struct retry retry;
 	struct pool *pool;
 	struct worker {
 		struct aead *aead;

@@ -20,6 +20,11 @@ void retry_progress(struct retry *r)
 	r->last_progress = clock_ms();
 }
 
+void retry_excuse(struct retry *r, uint64_t ms)
+{
+	r->last_progress += ms;
+}
+
 static bool is_temporary(int rc)
 {
 	return rc == PQC_ETEMP || rc == PQC_ECLOSED || rc == PQC_ETIMEOUT;

@@ -13,6 +13,8 @@ struct retry {
 void retry_init(struct retry *r, const struct client_opts *o);
 /* Something moved: the next failure starts over. */
 void retry_progress(struct retry *r);
+/* ms milliseconds, which are over, do not count as time without progress. */
+void retry_excuse(struct retry *r, uint64_t ms);
 /*
  * An attempt failed with rc. Returns 0 after waiting (full jitter, 0.25 s
  * doubling up to 30 s) when it is worth trying again; else rc, or PQC_EINTERRUPTED.

@@ -25,6 +25,8 @@ from primitives import PqxError, extract
 from receipt import ReceiptLog
 
 HANDLE, WINDOW = 0, 64
+TURN = 20_000  # milliseconds that a place in the queue is said to take
+PING = 0.1  # seconds between the pings of a client that waits
 
 
 class Done(Exception):
@@ -81,6 +83,9 @@ class Peer:
     def reply(self, **fields: Any) -> None:
         self.send(pqp.REPLY, status=pqp.ACCEPTED, **fields)
 
+    def queued(self, position: int, **fields: Any) -> None:
+        self.send(pqp.REPLY, status=pqp.QUEUED, position=position, **fields)
+
     def refuse(self, code: int, text: str) -> None:
         self.send(pqp.REPLY, status=pqp.FAILED, code=code, text=text)
         raise Done
@@ -107,9 +112,15 @@ class Peer:
 
 
 class Server:
-    """Listens on a free port of 127.0.0.1 from the beginning; `end` ends it."""
+    """Listens on a free port of 127.0.0.1 from the beginning; `end` ends it.
 
-    def __init__(self, me: PrivateIdentity) -> None:
+    slots: so many requests at once, the others wait in the order they came.
+    """
+
+    def __init__(self, me: PrivateIdentity, slots: int = 1_000) -> None:
+        self.free = slots
+        self.waiting: list[Peer] = []
+        self.turn = threading.Condition()  # guards both
         self.me, self.suite = me, me.public.suite
         self.share = Share(self.suite)
         self.log = ReceiptLog(me)
@@ -133,7 +144,7 @@ class Server:
 
     def _connection(self, ws: ServerConnection) -> None:
         try:
-            self.answer(self.handshake(ws))
+            self.serve(self.handshake(ws))
         except (BrokenProtocol, PqxError) as e:
             self.broken.append(e.rule)
         except (Done, ConnectionClosed, ConnectionError, TimeoutError):
@@ -185,6 +196,34 @@ class Server:
         message = pqp.decode_message(request)
         demand(message.type == pqp.REQUEST, "request")
         return Peer(ws, keys, self.suite, client_id, message)
+
+    # Queue ("Queueing")
+
+    def serve(self, p: Peer) -> None:
+        self.admit(p)
+        try:
+            self.answer(p)
+        finally:
+            with self.turn:
+                self.free += 1
+                self.turn.notify_all()
+
+    def admit(self, p: Peer) -> None:
+        """Wait for a slot, telling the client its place; who has gone away loses it."""
+        told = 0
+        with self.turn:
+            self.waiting.append(p)
+            try:
+                while (place := self.waiting.index(p) + 1 - self.free) > 0:
+                    if place != told:
+                        p.queued(place, text="busy", retry_after=place * TURN)
+                        told = place
+                    if not self.turn.wait(PING):
+                        p.ws.ping()
+                self.free -= 1
+            finally:
+                self.waiting.remove(p)
+                self.turn.notify_all()
 
     # Requests
 
