@@ -1,12 +1,15 @@
 #include "cli/client_setup.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
 #include "base/text.h"
 #include "cli/out.h"
 #include "net/stream.h"
+
+#define FLUSH_MS 1000 /* that the last spans may take at the end */
 
 static void on_progress(void *arg, const struct progress *p)
 {
@@ -70,6 +73,36 @@ static int find_identity(struct session_ui *s, const struct cli *c, bool needed,
 	return rc;
 }
 
+/* Who started us may have a trace of its own (W3C Trace Context, in the environment's spelling). */
+static void find_parent(struct session_ui *s)
+{
+	const char *text = getenv("TRACEPARENT");
+
+	if (text == NULL || text[0] == '\0')
+		return;
+	if (trace_parse(text, strlen(text), &s->parent) == 0)
+		s->o.parent = &s->parent;
+	else
+		meter_note(&s->meter, "TRACEPARENT is malformed, and left aside");
+}
+
+/* A collector that all programs here are pointed at may be none of ours; one named to us must be. */
+static int find_collector(struct session_ui *s, const struct cli *c, struct err *e)
+{
+	struct tracer_opts t = {.endpoint = opt_text(c->opts, "otlp-endpoint"),
+				.service_name = "pqc",
+				.ca_file = opt_text(c->opts, "ca")};
+	int rc;
+
+	if (t.endpoint == NULL || (rc = tracer_new(&s->tracer, &t, e)) == 0)
+		s->o.tracer = s->tracer;
+	else if (rc == PQC_ECONFIG && opt_origin(c->opts, "otlp-endpoint") == OPT_FROM_OLD_ENV)
+		meter_note(&s->meter, "no traces: %s", e->msg);
+	else
+		return rc;
+	return 0;
+}
+
 int session_begin(struct session_ui *s, const struct cli *c, const struct url *u,
 		  bool with_identity, struct err *e)
 {
@@ -99,6 +132,9 @@ int session_begin(struct session_ui *s, const struct cli *c, const struct url *u
 	if (u->tls && (rc = tls_client_ctx(opt_text(c->opts, "ca"), &s->tls, e)) != 0)
 		return rc;
 	s->o.tls = s->tls;
+	find_parent(s);
+	if (with_identity && (rc = find_collector(s, c, e)) != 0)
+		return rc;
 	signals_catch();
 	return find_identity(s, c, with_identity, e);
 }
@@ -108,6 +144,7 @@ void session_end(struct session_ui *s)
 	meter_end(&s->meter);
 	identity_free(s->identity);
 	tls_ctx_unref(s->tls);
+	tracer_free(s->tracer, FLUSH_MS);
 }
 
 double session_rate(const struct session_ui *s, const struct transfer_result *r)

@@ -5,11 +5,14 @@
 #include "cli/cli.h"
 #include "cli/progress.h"
 #include "client/client.h"
+#include "telemetry/trace.h"
 
 struct session_ui {
 	struct client_opts o;
 	struct identity *identity;
 	struct tls_ctx *tls;
+	struct tracer *tracer;	 /* NULL without a collector */
+	struct trace_ctx parent; /* of $TRACEPARENT */
 	char known[PATH_MAX], state[PATH_MAX];
 	uint8_t expect[ID_LEN];
 	struct meter meter;

@@ -16,6 +16,7 @@ static void tell(struct session_ui *s, const struct url *u)
 		json_begin(&j, "deleted");
 		json_str(&j, "name", u->name);
 		json_f64(&j, "queue_seconds", s->info.queue_seconds);
+		json_str(&j, "trace_id", s->info.trace_id);
 		json_end(&j);
 	} else if (!s->quiet) {
 		note("%s: deleted", u->name);

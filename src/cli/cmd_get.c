@@ -67,6 +67,7 @@ static void tell(const struct get *g, const struct transfer_result *r, const cha
 		json_u64(&j, "reconnects", r->reconnects);
 		json_f64(&j, "seconds", r->seconds);
 		json_f64(&j, "queue_seconds", queued);
+		json_str(&j, "trace_id", g->ui.info.trace_id);
 		json_f64(&j, "mb_per_s", rate / 1e6);
 		json_end(&j);
 	} else if (!g->ui.quiet) {

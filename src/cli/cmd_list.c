@@ -19,6 +19,7 @@ static int each(void *arg, const struct entry *en)
 		json_u64(&j, "size", en->size);
 		json_str(&j, "time", fmt_time(en->time, time));
 		json_str(&j, "owner_id", owner);
+		json_str(&j, "trace_id", s->info.trace_id);
 		json_end(&j);
 	} else {
 		out("%12s  %s  %.16s  %s\n", fmt_size(en->size, size), fmt_time(en->time, time),

@@ -166,6 +166,7 @@ static int keep(const struct cli *c, const struct session_ui *s, const struct bu
 		json_hex(&j, "file_id", b->header.file_id, sizeof(b->header.file_id));
 		json_str(&j, "receipt", path);
 		json_f64(&j, "queue_seconds", s->info.queue_seconds);
+		json_str(&j, "trace_id", s->info.trace_id);
 		json_end(&j);
 	} else if (rc == 0) {
 		out("%s\n", path);

@@ -59,6 +59,7 @@ static void tell_json(const struct send *s, const struct transfer_result *r, con
 	json_u64(&j, "reconnects", r->reconnects);
 	json_f64(&j, "seconds", r->seconds);
 	json_f64(&j, "queue_seconds", s->ui.info.queue_seconds);
+	json_str(&j, "trace_id", s->ui.info.trace_id);
 	json_f64(&j, "seconds_received", r->seconds_received);
 	json_f64(&j, "mb_per_s", session_rate(&s->ui, r) / 1e6);
 	json_str(&j, "receipt", receipt);

@@ -38,7 +38,8 @@ const struct opt client_options[] = {
 	{.name = "ca",
 	 .kind = OPT_FILE,
 	 .arg = "FILE",
-	 .help = "Certificates to trust for pqcs:// and wss://; without it the system's"},
+	 .help = "Certificates to trust for pqcs:// and wss://, and of a collector; without it the "
+		 "system's"},
 	{.name = "timeout",
 	 .kind = OPT_TIME,
 	 .arg = "TIME",
@@ -60,6 +61,13 @@ const struct opt client_options[] = {
 	 .min = 0,
 	 .max = 30 * UINT64_C(86400000),
 	 .help = "How long to go on connecting again while nothing moves; 0: not at all"},
+	{.name = "otlp-endpoint",
+	 .kind = OPT_TEXT,
+	 .arg = "URL",
+	 .old_env = "OTEL_EXPORTER_OTLP_ENDPOINT",
+	 .help = "Send traces of transfers to this OpenTelemetry collector (OTLP over HTTP, as "
+		 "JSON); "
+		 "$TRACEPARENT names the trace they are part of"},
 	{.name = "quiet", .letter = 'q', .kind = OPT_FLAG, .help = "Report errors only"},
 	{.name = "json",
 	 .kind = OPT_FLAG,

@@ -82,13 +82,13 @@ int client_list(const struct client_opts *o, const struct url *u,
 	struct msg m;
 	int r;
 
-	call_begin(&c, o, u);
+	if ((r = call_begin(&c, o, u, e)) != 0)
+		return r;
 	if ((r = ask(&l, &c, OP_LIST, &m, e)) == 0) {
 		r = list_pages(&l, &m, each, arg, e);
 		link_close(&l);
 	}
-	call_end(&c);
-	return r;
+	return call_end(&c, r, e);
 }
 
 int client_delete(const struct client_opts *o, const struct url *u, struct err *e)
@@ -98,11 +98,11 @@ int client_delete(const struct client_opts *o, const struct url *u, struct err *
 	struct msg m;
 	int r;
 
-	call_begin(&c, o, u);
+	if ((r = call_begin(&c, o, u, e)) != 0)
+		return r;
 	if ((r = ask(&l, &c, OP_DELETE, &m, e)) == 0)
 		link_close(&l);
-	call_end(&c);
-	return r;
+	return call_end(&c, r, e);
 }
 
 /* The bundle of a reply, verified. */
@@ -130,13 +130,13 @@ int client_receipt(const struct client_opts *o, const struct url *u, struct buf 
 	struct msg m;
 	int r;
 
-	call_begin(&c, o, u);
+	if ((r = call_begin(&c, o, u, e)) != 0)
+		return r;
 	if ((r = ask(&l, &c, OP_RECEIPT, &m, e)) == 0) {
 		r = take_bundle(&l, &m, pem, e);
 		link_close(&l);
 	}
-	call_end(&c);
-	return r;
+	return call_end(&c, r, e);
 }
 
 struct ping {
@@ -177,8 +177,9 @@ int client_ping(const struct client_opts *o, const struct url *u, struct ping_re
 	int r;
 
 	memset(p, 0, sizeof(*p));
-	call_begin(&ping.call, &ping.o, u);
-	r = greet_any(&ping, &l, &p->pinned, e);
+	r = call_begin(&ping.call, &ping.o, u, e);
+	if (r == 0)
+		r = greet_any(&ping, &l, &p->pinned, e);
 	memcpy(p->server_id, l.server_id, ID_LEN);
 	/* Making M3 checks the bundle; sending it would ask for something. */
 	if (r == 0 || r == PQC_EUNKNOWN_SERVER) {

@@ -3,23 +3,35 @@
 #define PQC_CLIENT_CALL_H
 
 #include "client/retry.h"
+#include "client/trail.h"
 
 struct call {
 	const struct client_opts *o;
 	const struct url *u;
 	struct retry retry;
 	uint64_t queue_ms; /* waited in the server's queue so far */
+	struct trace_ctx trace;
+	bool asked; /* a server was told of the trace */
+	struct trail trail;
 };
 
-void call_begin(struct call *c, const struct client_opts *o, const struct url *u);
-/* An attempt failed with rc: 0, after waiting, when another is worth it (retry_wait); else the reason. */
+/* PQC_ECRYPTO without randomness. */
+int call_begin(struct call *c, const struct client_opts *o, const struct url *u,
+	       struct err *e) MUST_CHECK;
+/* An attempt failed with rc: 0, after waiting, when another is worth it; else the reason. */
 int call_retry(struct call *c, int rc, struct err *e) MUST_CHECK;
 /*
  * A wait in the server's queue ended. The server was last heard of at `heard` (clock_ms): up to
  * then the time counts as no failure.
  */
 void call_queued(struct call *c, uint64_t began, uint64_t heard);
-/* It is over: fill in what the caller wants to know of it. */
-void call_end(struct call *c);
+/*
+ * It is over with rc: fill in what the caller wants to know of it. A failure that a server may
+ * have noted as well is given the trace's id, to be found there. Returns rc.
+ */
+int call_end(struct call *c, int rc, struct err *e);
+/* The same for a transfer, whose trace is handed over. */
+int call_end_transfer(struct call *c, const struct trail_kind *kind,
+		      const struct transfer_result *r, int rc, struct err *e);
 
 #endif

@@ -14,6 +14,8 @@
 #include "net/url.h"
 
 struct tls_ctx;
+struct trace_ctx;
+struct tracer;
 
 struct progress {
 	uint64_t done, total; /* plaintext bytes; total PQX_SIZE_UNKNOWN while unknown */
@@ -21,9 +23,10 @@ struct progress {
 	bool committing;      /* everything is there; waiting for the receipt */
 };
 
-/* What is known of a call that is over, also of one that failed. */
+/* What is known of a call, also of one that failed. */
 struct call_info {
-	double queue_seconds; /* spent in the server's queue */
+	char trace_id[33];    /* hex; from the beginning. Servers log it. */
+	double queue_seconds; /* spent in the server's queue; at the end */
 };
 
 struct client_opts {
@@ -43,12 +46,14 @@ struct client_opts {
 		       const char *text); /* "reconnect", "resume", ...; or NULL */
 	/*
 	 * The request waits in the server's queue. Called when the server tells a place and often
-	 * from then on, at least several times a second. position: 1 is next, 0 not told. estimate_ms: how much
-	 * longer it may take, UINT64_MAX not told. Or NULL.
+	 * from then on, at least several times a second. position: 1 is next, 0 not told.
+	 * estimate_ms: how much longer it may take, UINT64_MAX not told. Or NULL.
 	 */
 	void (*queued)(void *arg, uint32_t position, uint64_t estimate_ms);
 	void *arg;
-	struct call_info *info; /* filled in at the end of each call; or NULL */
+	struct call_info *info;		/* filled in by each call; or NULL */
+	const struct trace_ctx *parent; /* the span that the call is part of; or NULL */
+	struct tracer *tracer;		/* where a transfer's spans go; NULL: nowhere */
 };
 
 /* What came of a transfer. */

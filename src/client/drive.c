@@ -12,8 +12,9 @@ int drive_init(struct drive *d, const struct drive_ops *ops, const struct client
 	int r;
 
 	d->ops = ops;
-	call_begin(&d->call, o, u);
 	d->e = e;
+	if ((r = call_begin(&d->call, o, u, e)) != 0)
+		return r;
 	r = loop_new(&d->loop);
 	return r != 0 ? err_set(e, r, "cannot set up the event loop") : 0;
 }

@@ -188,10 +188,11 @@ int client_get(const struct client_opts *o, const struct url *u, const struct ge
 	}
 	res->seconds_received = (double)(clock_ms() - g->began) / 1000;
 	g->d.ops->report(&g->d);
+	trail_enter(&g->d.call.trail, PHASE_COMMIT);
 	if ((r = get_publish(g, e)) == 0)
 		res->seconds = (double)(clock_ms() - g->began) / 1000;
 out:
-	call_end(&g->d.call);
+	call_end_transfer(&g->d.call, &trail_get, res, r, e);
 	get_clean_up(g, r);
 	get_free(g);
 	return r;

@@ -35,11 +35,9 @@ static void report(struct get *g, bool now)
 
 /* ---- a part, on a worker ---- */
 
-static void slot_run(struct job *j)
+static void open_part(struct slot *s, struct worker *w)
 {
-	struct slot *s = (struct slot *)j;
 	struct get *g = s->g;
-	struct worker *w = &g->workers[j->worker];
 	struct span sealed = {s->p, s->f.length};
 	uint64_t off = s->f.part * g->capacity;
 	uint8_t *plain = w->plain + off % FILE_BLOCK;
@@ -61,6 +59,15 @@ static void slot_run(struct job *j)
 	else if (g->journal != NULL)
 		s->rc = file_pwrite_direct(g->fd, g->direct, plain, n, off, &s->e);
 	g->stream_broken |= g->journal == NULL && s->rc != 0;
+}
+
+static void slot_run(struct job *j)
+{
+	struct slot *s = (struct slot *)j;
+
+	s->opened_from = trail_clock();
+	open_part(s, &s->g->workers[j->worker]);
+	s->opened_to = trail_clock();
 }
 
 /* ---- noting what is durable ---- */
@@ -139,8 +146,10 @@ static void slot_done(struct job *j)
 
 	s->busy = false;
 	g->busy--;
-	if (s->rc == 0)
+	if (s->rc == 0) {
+		trail_work(&g->d.call.trail, WORK_OPEN, s->opened_from, s->opened_to);
 		s->rc = note(g, s);
+	}
 	if (s->rc != 0 && !g->d.finished) {
 		*g->d.e = s->e;
 		drive_finish(&g->d, s->rc);
@@ -200,6 +209,7 @@ static int begin_part(struct get *g, const struct ws_event *ev, bool *room)
 	    ++g->range < g->asked.n)
 		g->next = g->asked.r[g->range].first;
 	s->busy = true;
+	s->came_from = trail_clock();
 	s->f = f;
 	s->e.msg[0] = '\0';
 	g->filling = s;
@@ -223,6 +233,7 @@ static void on_data_end(struct get *g)
 	struct slot *s = g->filling;
 
 	g->filling = NULL;
+	trail_work(&g->d.call.trail, WORK_RECEIVE, s->came_from, trail_clock());
 	g->busy++;
 	s->job = (struct job){.run = slot_run, .done = slot_done};
 	pool_submit(g->pool, &s->job);

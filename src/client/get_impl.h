@@ -20,6 +20,7 @@ struct slot {
 	uint8_t *p;
 	struct frame f;
 	uint8_t leaf[HASH_MAX];
+	uint64_t came_from, opened_from, opened_to; /* trail_clock */
 	bool busy;
 	int rc;
 	struct err e;

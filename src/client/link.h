@@ -27,6 +27,7 @@ struct link {
 	uint8_t server_id[ID_LEN];
 	struct call *call;
 	struct place place;
+	uint64_t asked; /* trail_clock when the request had been sent */
 	uint64_t heard; /* clock_ms when the server's last bytes came */
 };
 

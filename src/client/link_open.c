@@ -120,8 +120,10 @@ static int greet(struct link *l, bool *pinned, struct err *e)
 	struct ws_event ev;
 	int r;
 
+	trail_enter(&l->call->trail, PHASE_CONNECT);
 	if ((r = connect_to(l, &d, e)) != 0)
 		return r;
+	trail_enter(&l->call->trail, PHASE_HANDSHAKE);
 	if ((r = hs_client_new(&l->hs, l->call->o->identity)) != 0 ||
 	    (r = hs_client_hello(l->hs, &m1)) != 0 ||
 	    (r = link_frame(l, WS_TEXT, m1.p, m1.len)) != 0) {
@@ -148,6 +150,18 @@ int link_greet(struct link *l, struct call *c, bool *pinned, struct err *e)
 	return greet(l, pinned, e);
 }
 
+/* The request with what makes the server's part of the trace one with ours. */
+static int make_request(struct link *l, const struct msg *req, struct buf *m3, struct err *e)
+{
+	char traceparent[TRACEPARENT_LEN + 1];
+	struct msg m = *req;
+
+	trace_format(&l->call->trace, traceparent);
+	m.traceparent = (struct span){traceparent, TRACEPARENT_LEN};
+	m.has |= msg_bit(TAG_TRACEPARENT);
+	return hs_client_request(l->hs, &m, clock_unix(), m3, e);
+}
+
 /* M3, and M4. */
 static int ask(struct link *l, const struct msg *req, struct msg *reply, struct err *e)
 {
@@ -157,15 +171,19 @@ static int ask(struct link *l, const struct msg *req, struct msg *reply, struct 
 	struct ws_event ev;
 	int r;
 
-	if ((r = hs_client_request(l->hs, req, clock_unix(), &m3, e)) != 0)
+	if ((r = make_request(l, req, &m3, e)) != 0)
 		goto out;
 	/* Only a server that proved its identity gets pinned. */
 	if (o->accept_new && o->expect_id == NULL &&
 	    (r = known_add(o->known_servers, l->call->u->host_port, l->server_id, e)) != 0)
 		goto out;
 	d = (struct deadline){.at = clock_ms() + o->idle_ms};
-	if ((r = link_frame(l, WS_BINARY, m3.p, m3.len)) == 0 &&
-	    (r = link_flush_all(l, &d, e)) == 0 && (r = link_next(l, WS_BINARY, &d, &ev, e)) == 0)
+	if ((r = link_frame(l, WS_BINARY, m3.p, m3.len)) != 0 ||
+	    (r = link_flush_all(l, &d, e)) != 0)
+		goto out;
+	l->call->asked = true;
+	l->asked = trail_clock();
+	if ((r = link_next(l, WS_BINARY, &d, &ev, e)) == 0)
 		r = hs_client_reply(l->hs, ev.p, ev.n, reply, &l->session, e);
 out:
 	buf_free(&m3);
@@ -200,6 +218,7 @@ static int wait_in_queue(struct link *l, struct msg *reply, struct err *e)
 	struct ws_event ev;
 	int r = 0;
 
+	trail_enter_at(&l->call->trail, PHASE_QUEUE, l->asked);
 	while (r == 0 && is_queued(reply)) {
 		l->place = (struct place){true, reply->position, UINT64_MAX};
 		if (msg_has(reply, TAG_RETRY_AFTER))
@@ -218,13 +237,17 @@ static int wait_in_queue(struct link *l, struct msg *reply, struct err *e)
 int link_open(struct link *l, struct call *c, const struct msg *req, struct msg *reply,
 	      struct err *e)
 {
-	bool pinned;
+	bool pinned, queued;
 	int r;
 
 	link_init(l, c);
 	if ((r = greet(l, &pinned, e)) != 0 || (r = ask(l, req, reply, e)) != 0)
 		return r;
-	if (is_queued(reply) && (r = wait_in_queue(l, reply, e)) != 0)
+	queued = is_queued(reply);
+	if (queued && (r = wait_in_queue(l, reply, e)) != 0)
 		return r;
-	return reply->type == MSG_REPLY && reply->status == ST_ACCEPTED ? 0 : link_error(reply, e);
+	if (reply->type != MSG_REPLY || reply->status != ST_ACCEPTED)
+		return link_error(reply, e);
+	trail_enter_at(&c->trail, PHASE_TRANSFER, queued ? trail_clock() : l->asked);
+	return 0;
 }

@@ -135,6 +135,7 @@ static int attempts(struct put *p, struct err *e)
 		}
 		if (lost && !restarted && psource_size(p->src) != PQX_SIZE_UNKNOWN) {
 			restarted = true;
+			trail_leave(&p->d.call.trail, r);
 			if ((r = start_new(p, e)) != 0)
 				return r;
 			sender_free(p->sender);
@@ -279,7 +280,7 @@ int client_put(const struct client_opts *o, const struct url *u, const struct pu
 		res->seconds_received = res->seconds;
 	r = journal_remove(p->journal, e);
 out:
-	call_end(&p->d.call);
+	call_end_transfer(&p->d.call, &trail_put, res, r, e);
 	if (r != 0 && p->journal != NULL && psource_size(p->src) == PQX_SIZE_UNKNOWN) {
 		struct err ignored;
 

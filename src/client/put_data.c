@@ -29,6 +29,7 @@ static int seal_part(struct slot *s, struct worker *w)
 
 	r = psource_read(p->src, s->part, w->plain, &n, &s->final, &s->e);
 	s->plain_len = n;
+	s->sealed_from = trail_clock(); /* the source may be a pipe that has nothing for hours */
 	plain = (struct span){w->plain, n};
 	if (r != 0 ||
 	    (r = pqx_part_seal(w->aead, &p->h, &p->k, s->part, s->final, &plain, body, leaf)) !=
@@ -48,6 +49,7 @@ static int seal_part(struct slot *s, struct worker *w)
 	memcpy(head - hl, ws, hl);
 	s->off = WS_HEADER_MAX - hl;
 	s->end = WS_HEADER_MAX + n;
+	s->sealed_to = trail_clock();
 	return 0;
 }
 
@@ -118,6 +120,7 @@ static int commit(struct put *p)
 
 	if ((r = psource_check(p->src, p->d.e)) != 0)
 		return r;
+	trail_enter(&p->d.call.trail, PHASE_COMMIT);
 	tree_init(&t, p->h.suite);
 	for (uint64_t i = 0; i < p->parts; i++)
 		if ((r = journal_leaf(p->journal, i, leaf)) != 0 || (r = tree_add(&t, leaf)) != 0)
@@ -146,6 +149,8 @@ static int write_ring(struct put *p, unsigned *want)
 			return r;
 		if (p->head == p->tail || !s->ready)
 			return 0;
+		if (!p->mid_frame)
+			s->sent_from = trail_clock();
 		p->mid_frame = true;
 		if ((n = stream_write(p->d.link.st, s->wire + s->off, s->end - s->off, want)) < 0)
 			return (int)n;
@@ -154,6 +159,7 @@ static int write_ring(struct put *p, unsigned *want)
 		if (s->off < s->end)
 			continue;
 		p->mid_frame = false;
+		trail_work(&p->d.call.trail, WORK_SEND, s->sent_from, trail_clock());
 		p->head++;
 		p->res->parts_moved++;
 		if ((r = fill(p)) != 0)
@@ -254,6 +260,8 @@ static void slot_done(struct job *j)
 
 	p->sealing--;
 	s->ready = true;
+	if (s->rc == 0)
+		trail_work(&p->d.call.trail, WORK_SEAL, s->sealed_from, s->sealed_to);
 	if (p->d.finished)
 		return;
 	if (s->rc != 0) {

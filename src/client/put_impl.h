@@ -18,6 +18,7 @@ struct slot {
 	uint8_t *wire;	 /* WS_HEADER_MAX | frame header | part | tag */
 	size_t off, end; /* what is left to write */
 	uint64_t part, sequence;
+	uint64_t sealed_from, sealed_to, sent_from; /* trail_clock */
 	bool ready, final;
 	size_t plain_len;
 	int rc;

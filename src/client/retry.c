@@ -41,15 +41,15 @@ static uint64_t jitter(unsigned failures)
 	return x % (cap + 1);
 }
 
-int retry_wait(struct retry *r, int rc, struct err *e)
+bool retry_worth(const struct retry *r, int rc)
 {
-	uint64_t now = clock_ms(), until;
+	return is_temporary(rc) && clock_ms() - r->last_progress < r->o->retry_ms;
+}
 
-	if (!is_temporary(rc) || now - r->last_progress >= r->o->retry_ms)
-		return rc;
-	until = now + jitter(r->failures++);
-	if (r->o->notice != NULL)
-		r->o->notice(r->o->arg, "reconnect", e->msg);
+int retry_wait(struct retry *r, struct err *e)
+{
+	uint64_t now, until = clock_ms() + jitter(r->failures++);
+
 	while ((now = clock_ms()) < until) {
 		uint64_t ms = until - now < SLICE_MS ? until - now : SLICE_MS;
 		struct timespec ts = {0, (long)ms * 1000000};

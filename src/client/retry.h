@@ -15,10 +15,9 @@ void retry_init(struct retry *r, const struct client_opts *o);
 void retry_progress(struct retry *r);
 /* ms milliseconds, which are over, do not count as time without progress. */
 void retry_excuse(struct retry *r, uint64_t ms);
-/*
- * An attempt failed with rc. Returns 0 after waiting (full jitter, 0.25 s
- * doubling up to 30 s) when it is worth trying again; else rc, or PQC_EINTERRUPTED.
- */
-int retry_wait(struct retry *r, int rc, struct err *e) MUST_CHECK;
+/* An attempt failed with rc: is another worth it? */
+bool retry_worth(const struct retry *r, int rc);
+/* Wait before it (full jitter, 0.25 s doubling up to 30 s): 0, or PQC_EINTERRUPTED. */
+int retry_wait(struct retry *r, struct err *e) MUST_CHECK;
 
 #endif

@@ -20,6 +20,8 @@ from liar import PATIENCE, Victim, ended, harmless, lying, running, store
 from pqp_program import upload
 from pqp_server import PING, TURN, Done, Peer, Server
 
+pytestmark = pytest.mark.asan
+
 ME = "server"
 ADMIT = Callable[[Server, Peer], None]
 
