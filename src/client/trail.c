@@ -77,7 +77,7 @@ struct emission {
 	uint64_t offset; /* from trail_clock to trace_now, one for the whole trace */
 };
 
-/* A span from..to below parent, sent; *ctx is its own. */
+/* s took place from..to: off it goes. */
 static void emit(const struct emission *m, struct trace_span *s, uint64_t from, uint64_t to)
 {
 	s->start_ns = from + m->offset;

@@ -209,6 +209,7 @@ def test_a_queue_is_a_phase(victim: Victim, sink: Sink) -> None:
 
 def test_a_reconnection_repeats_the_phases(victim: Victim, sink: Sink) -> None:
     """The first is cut while it transfers, the second while it waits, the third before M2."""
+    random_file(victim.source, 24_000_000)  # more than sockets hold: there is no COMMIT before
     count = [0]
 
     def handshake(self: Fake, ws: Any) -> Peer:
