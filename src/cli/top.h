@@ -77,7 +77,7 @@ struct top_waiting {
 
 /* One process, as it answered. */
 struct top_process {
-	char from[TOP_TEXT];	 /* "process 123", or the URL */
+	char from[TOP_TEXT];	 /* "process 123", "process HOST-123", or the URL */
 	char error[ERR_MSG_MAX]; /* why there is nothing else, or "" */
 	bool gone;		 /* nobody listens: what a dead process left */
 	enum top_status status;
@@ -96,6 +96,7 @@ struct top_process {
 /* Something to do something about. */
 struct top_problem {
 	enum top_status status;
+	char check[TOP_WORD]; /* "" where it is none */
 	char text[ERR_MSG_MAX];
 	const char *advice; /* constant */
 };

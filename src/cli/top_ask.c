@@ -22,7 +22,7 @@ struct ask {
 	const struct top_opts *o;
 	struct top_process *p;
 	char socket[NAME_MAX + 32]; /* "": o->url */
-	uint64_t pid;		    /* by the socket's name */
+	uint64_t pid;		    /* by the socket's name; 0: not known */
 };
 
 /* ---- one process ---- */
@@ -108,25 +108,27 @@ struct crowd {
 	int dir; /* DIR/run, or -1 */
 };
 
-/* "123.sock" -> 123; 0 for other names. */
-static uint64_t socket_pid(const char *name)
+/* The process id that "HOST-123.sock" or "123.sock" names, 0: none. False: it is no socket's name. */
+static bool socket_name(const char *name, uint64_t *pid)
 {
-	const char *dot = strchr(name, '.');
-	char digits[20];
-	uint64_t pid;
+	const char *end = strrchr(name, '.'), *digits;
+	uint64_t n = 0;
 
-	if (dot == NULL || strcmp(dot, ".sock") != 0 || (size_t)(dot - name) >= sizeof(digits))
-		return 0;
-	memcpy(digits, name, (size_t)(dot - name));
-	digits[dot - name] = '\0';
-	return parse_u64(digits, 1, INT32_MAX, &pid) == 0 ? pid : 0;
+	if (end == NULL || end == name || strcmp(end, ".sock") != 0)
+		return false;
+	for (digits = end; digits > name && digits[-1] >= '0' && digits[-1] <= '9'; digits--)
+		;
+	for (const char *p = digits; p < end && n <= INT32_MAX; p++)
+		n = 10 * n + (uint64_t)(*p - '0');
+	*pid = n <= INT32_MAX ? n : 0;
+	return true;
 }
 
-static int by_pid(const void *a, const void *b)
+static int by_name(const void *a, const void *b)
 {
-	uint64_t x = ((const struct ask *)a)->pid, y = ((const struct ask *)b)->pid;
+	const struct ask *x = a, *y = b;
 
-	return x < y ? -1 : x > y;
+	return x->pid != y->pid ? (x->pid < y->pid ? -1 : 1) : strcmp(x->socket, y->socket);
 }
 
 /* The socket is named through the descriptor: sun_path is too short for many a directory. */
@@ -135,10 +137,10 @@ static int find_sockets(struct crowd *c, DIR *d, struct err *e)
 	const struct dirent *entry;
 
 	while ((entry = readdir(d)) != NULL) {
-		uint64_t pid = socket_pid(entry->d_name);
+		uint64_t pid;
 		struct ask *a;
 
-		if (pid == 0)
+		if (!socket_name(entry->d_name, &pid))
 			continue;
 		if (c->n == TOP_PROCESSES_MAX)
 			return err_set(e, PQC_ETOOBIG, "more than %d sockets", TOP_PROCESSES_MAX);
@@ -147,7 +149,7 @@ static int find_sockets(struct crowd *c, DIR *d, struct err *e)
 		snprintf(a->socket, sizeof(a->socket), "/proc/self/fd/%d/%s", c->dir,
 			 entry->d_name);
 	}
-	qsort(c->ask, c->n, sizeof(*c->ask), by_pid);
+	qsort(c->ask, c->n, sizeof(*c->ask), by_name);
 	return 0;
 }
 
@@ -210,17 +212,15 @@ static void ask_all(struct crowd *c)
 	pool_free(pool); /* waits for them */
 }
 
+/* "process 123" or "process HOST-123", by the socket's name; the URL. */
 static void name_process(const struct ask *a)
 {
-	char clean[TOP_TEXT];
+	const char *slash = strrchr(a->socket, '/'), *name = slash != NULL ? slash + 1 : a->o->url;
+	size_t n = strlen(name) - (slash != NULL ? strlen(".sock") : 0);
+	char clean[TOP_TEXT - 16];
 
-	if (a->socket[0] != '\0') {
-		snprintf(a->p->from, sizeof(a->p->from), "process %llu",
-			 (unsigned long long)a->pid);
-		return;
-	}
-	top_clean(a->o->url, strlen(a->o->url), false, clean, sizeof(clean));
-	snprintf(a->p->from, sizeof(a->p->from), "%s", clean);
+	top_clean(name, n, false, clean, sizeof(clean));
+	snprintf(a->p->from, sizeof(a->p->from), "%s%s", slash != NULL ? "process " : "", clean);
 }
 
 static void free_process(struct top_process *p)

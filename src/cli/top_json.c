@@ -43,8 +43,8 @@ static json_t *problem(const struct top_snapshot *s, size_t i)
 {
 	const struct top_problem *p = &s->problem[i];
 
-	return json_pack("{s:s, s:s, s:o}", "status", top_status_name(p->status), "text", p->text,
-			 "advice", text(p->advice));
+	return json_pack("{s:s, s:o, s:s, s:o}", "status", top_status_name(p->status), "check",
+			 text(p->check), "text", p->text, "advice", text(p->advice));
 }
 
 static json_t *seconds(const struct top_figures *f)

@@ -20,19 +20,31 @@ const char *top_status_name(enum top_status s)
 
 /* ---- what there is to do ---- */
 
-static void add_problem(struct top_snapshot *s, enum top_status status, const char *text,
-			const char *advice)
+/* Processes of one directory see the same disk and the same clock: what one of them told is told. */
+static bool is_told(const struct top_snapshot *s, enum top_status status, const char *check,
+		    const char *text)
+{
+	for (size_t i = 0; i < s->problems; i++) {
+		const struct top_problem *p = &s->problem[i];
+
+		if (p->status == status &&
+		    (check[0] != '\0' ? strcmp(p->check, check) == 0 : strcmp(p->text, text) == 0))
+			return true;
+	}
+	return false;
+}
+
+/* check: "" where it is none. advice may be NULL. */
+static void add_problem(struct top_snapshot *s, enum top_status status, const char *check,
+			const char *text, const char *advice)
 {
 	struct top_problem *p = &s->problem[s->problems];
 
-	/* Processes of one directory see the same disk. */
-	for (size_t i = 0; i < s->problems; i++)
-		if (strcmp(s->problem[i].text, text) == 0)
-			return;
-	if (s->problems == TOP_PROBLEMS_MAX)
+	if (s->problems == TOP_PROBLEMS_MAX || is_told(s, status, check, text))
 		return;
 	p->status = status;
 	p->advice = advice;
+	snprintf(p->check, sizeof(p->check), "%s", check);
 	top_clean(text, strlen(text), false, p->text, sizeof(p->text)); /* cut between characters */
 	s->problems++;
 }
@@ -52,7 +64,7 @@ static void find_problems(struct top_snapshot *s, const struct top_process *p)
 
 	if (p->error[0] != '\0') {
 		snprintf(text, sizeof(text), "%s: %s", p->from, p->error);
-		add_problem(s, TOP_UNREACHABLE, text, unreachable_advice);
+		add_problem(s, TOP_UNREACHABLE, "", text, unreachable_advice);
 		return;
 	}
 	for (size_t i = 0; i < p->checks; i++) {
@@ -60,13 +72,13 @@ static void find_problems(struct top_snapshot *s, const struct top_process *p)
 
 		if (c->status == TOP_HEALTHY)
 			continue;
-		add_problem(s, c->status, c->message[0] != '\0' ? c->message : c->name,
+		add_problem(s, c->status, c->name, c->message[0] != '\0' ? c->message : c->name,
 			    advice_for(c->name));
 		told |= strcmp(c->message, p->reason) == 0;
 	}
 	if (p->status == TOP_HEALTHY || told || (p->reason[0] == '\0' && p->checks > 0))
 		return;
-	add_problem(s, p->status, p->reason[0] != '\0' ? p->reason : "no reason given",
+	add_problem(s, p->status, "", p->reason[0] != '\0' ? p->reason : "no reason given",
 		    strstr(p->reason, "draining") != NULL ? drain_advice : default_advice);
 }
 
@@ -203,7 +215,7 @@ int top_sum(struct top_snapshot *s, struct err *e)
 	begin_sum(s);
 	if (s->error.code != 0) {
 		s->status = TOP_UNREACHABLE;
-		add_problem(s, TOP_UNREACHABLE, s->error.msg, NULL);
+		add_problem(s, TOP_UNREACHABLE, "", s->error.msg, NULL);
 	}
 	for (size_t i = 0; i < s->processes; i++) {
 		const struct top_process *p = &s->process[i];

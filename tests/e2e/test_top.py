@@ -297,7 +297,7 @@ def test_usage(pqc, url, says):
 # ---- several processes of a data directory ----
 
 def sockets(directory: Path, *pids: int) -> list[Path]:
-    return [directory / "run" / f"{pid}.sock" for pid in pids]
+    return [directory / "run" / f"host-1-{pid}.sock" for pid in pids]
 
 
 def test_processes_together(pqc, fake, tmp_path):
@@ -306,6 +306,8 @@ def test_processes_together(pqc, fake, tmp_path):
     two.answers["/health"] = health(pid=202)
     two.answers["/performance-metrics"] = figures(240e6, 1e6, "crypto", scale=2)
     (tmp_path / "run" / "notes.txt").touch()
+    (tmp_path / "run" / "host-1-303.sock.old").touch()
+    (tmp_path / "run" / ".sock").touch()
     text = pqc.ok("top", "--data-dir", tmp_path).out
     assert "2 of 2 processes" in text and "up 1m00s" in text
     assert "4 of 128 slots busy, 2 waiting" in text and "in 360.0 MB/s, out 4.0 MB/s" in text
@@ -319,12 +321,13 @@ def test_processes_together(pqc, fake, tmp_path):
 
 def test_worst_process_counts(pqc, fake, tmp_path):
     one, two = (fake(at) for at in sockets(tmp_path, 101, 202))
-    one.answers["/health"] = degraded("space", "no room")
-    two.answers["/health"] = degraded("space", "no room")
-    assert pqc.ok("top", "--data-dir", tmp_path).out.count("no room") == 1
+    one.answers["/health"] = degraded("space", "no room: 12 MiB free")
+    two.answers["/health"] = degraded("space", "no room: 11 MiB free")
+    only, = pqc.json("top", "--once", "--data-dir", tmp_path)["problems"]
+    assert only["check"] == "space" and only["text"] == "no room: 12 MiB free"
     two.answers["/health"] = two.hang
     done = pqc.run("top", "--data-dir", tmp_path, "--timeout", "300ms")
-    assert done.code == FAILED and done.out.startswith("unreachable: process 202: ")
+    assert done.code == FAILED and done.out.startswith("unreachable: process host-1-202: ")
     assert "degraded: no room" in done.out and "1 of 2 processes" in done.out
     assert "2 of 64 slots" in done.out
 
@@ -332,12 +335,21 @@ def test_worst_process_counts(pqc, fake, tmp_path):
 def test_sockets_of_dead_processes_are_ignored(pqc, fake, tmp_path):
     dead, alive = (fake(at) for at in sockets(tmp_path, 101, 202))
     dead.close()
-    assert (tmp_path / "run" / "101.sock").exists()
+    assert (tmp_path / "run" / "host-1-101.sock").exists()
     text = pqc.ok("top", "--data-dir", tmp_path).out
-    assert text.startswith("healthy") and "process 202" in text
+    assert text.startswith("healthy") and "process host-1-202" in text
     alive.close()
     done = pqc.run("top", "--data-dir", tmp_path)
     assert done.code == FAILED and f"no server runs on {tmp_path}" in done.out
+
+
+def test_names_of_sockets(pqc, fake, tmp_path):
+    for name in ("123", "a-99999999999999999999", "nobody", "x\x1b[2J-5"):
+        fake(tmp_path / "run" / f"{name}.sock").answers["/health"] = health(pid=None)
+    found = pqc.json("top", "--once", "--data-dir", tmp_path)["processes"]
+    assert [(p["from"], p["pid"]) for p in found] == [
+        ("process a-99999999999999999999", None), ("process nobody", None),
+        ("process x?[2J-5", 5), ("process 123", 123)]
 
 
 def test_no_server_at_all(pqc, tmp_path):
@@ -349,7 +361,7 @@ def test_long_directory(pqc, fake, tmp_path):
     """A socket's address holds 107 bytes; a path may be longer."""
     deep = tmp_path / ("d" * 100) / ("e" * 100)
     fake(*sockets(deep, 7))
-    assert "process 7" in pqc.ok("top", "--data-dir", deep).out
+    assert "process host-1-7" in pqc.ok("top", "--data-dir", deep).out
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
