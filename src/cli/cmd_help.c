@@ -13,6 +13,10 @@ static const struct opt options[] = {
 	 .kind = OPT_FLAG,
 	 .flags = OPT_NO_ENV,
 	 .help = "Print the reference of verbs, options and exit codes"},
+	{.name = "observability",
+	 .kind = OPT_FLAG,
+	 .flags = OPT_NO_ENV,
+	 .help = "Print the reference of metrics, log events, spans and health checks"},
 	{.name = "completion",
 	 .kind = OPT_CHOICE,
 	 .flags = OPT_NO_ENV,
@@ -42,6 +46,8 @@ static int run(struct cli *c, struct err *e)
 		help_man();
 	else if (opt_flag(c->opts, "markdown"))
 		help_markdown();
+	else if (opt_flag(c->opts, "observability"))
+		rc = help_observability(e);
 	else if (opt_text(c->opts, "completion") != NULL)
 		help_completion();
 	else if (c->argc > 0)

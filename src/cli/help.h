@@ -17,13 +17,14 @@
 	"and errors go to standard error. Secrets are never given on the command line, but in "   \
 	"files that only their owner can read, or at the terminal."
 
-/* ---- to be printed (help.c, help_man.c, help_markdown.c, help_completion.c) ---- */
+/* ---- to be printed, each form by its file, help_<form>.c ---- */
 
 void help_summary(FILE *f);
 void help_verb(const struct verb *v);
 void help_man(void);
 void help_markdown(void);
 void help_completion(void);
+int help_observability(struct err *e) MUST_CHECK;
 /* PQC_EUSAGE: there is no such verb. */
 int help_unknown(int n, char *const *words, struct err *e);
 

@@ -18,7 +18,8 @@ def verbs(pqc):
     return re.findall(r"^  ([a-z]+(?: [a-z]+)?)  ", summary[summary.index("Verbs:"):], re.M)
 
 
-@pytest.mark.parametrize("form, file", [("--man", "docs/man/pqc.1"), ("--markdown", "docs/cli.md")])
+@pytest.mark.parametrize("form, file", [("--man", "docs/man/pqc.1"), ("--markdown", "docs/cli.md"),
+                                        ("--observability", "docs/observability.md")])
 def test_committed_forms(pqc, form, file):
     printed = pqc.ok("help", form).out
     assert printed == (TOP / file).read_text(), f"run: build/pqc help {form} > {file}"
@@ -46,7 +47,7 @@ def test_every_verb_everywhere(pqc, verbs):
 def test_every_option_has_a_variable(pqc, verbs):
     """But those that ask for a secret, and those that make sense only this once."""
     without = {"help", "passphrase", "add-passphrase", "remove-passphrase", "print-config", "man",
-               "markdown", "completion"}
+               "markdown", "observability", "completion"}
     for verb in verbs:
         text = pqc.ok(*verb.split(), "--help").out
         text = text[text.index("Options:"):].split("Examples:")[0]
