@@ -1,4 +1,4 @@
-"""`pqc top` against monitor listeners that tell the truth, lie, hang and die."""
+"""`pqc top` against monitor listeners that tell the truth, lie, hang and die; and against the real one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 from fake_monitor import Fake, degraded, figures, health, point, transfer, transfers, waiting
-from harness import FAILED, MIB, OK, USAGE, Pqc, until
+from harness import FAILED, MIB, OK, USAGE, Pqc, random_file, until
 
 pytestmark = pytest.mark.asan
 
@@ -552,3 +552,26 @@ def test_dumb_terminal_gets_a_page(terminal, fake):
     screen = terminal(fake().url, TERM="dumb")
     assert screen.end() == OK
     assert b"\x1b" not in screen.out and b"healthy" in screen.out
+
+
+# ---- the real one ----
+
+def test_top_real(known, alice, make_proxy, pqc, shelf):
+    """The socket in DIR/run of a server, while somebody sends slowly."""
+    proxy = make_proxy(known)
+    alice.ok("trust", "add", proxy.address, known.pub)
+    proxy.hold("up", 4 * MIB)
+    sending = alice.begin("send", random_file(shelf / "source", 12 * MIB),
+                          known.url("slow", through=proxy))
+    assert proxy.held.wait(60)
+    one = pqc.json("top", "--once", "--data-dir", known.data)
+    assert one["status"] == "healthy" and one["active_transfers"] == 1
+    only, = one["active"]
+    assert only["client_id"] == alice.id and only["direction"] == "put" and only["name"] is None
+    assert only["file_size"] == 12 * MIB and 0 < only["bytes_transferred"] < 12 * MIB
+    assert [p["pid"] for p in one["processes"]] == [known.pid]
+    text = pqc.ok("top", "--data-dir", known.data).out
+    assert alice.id[:16] in text and "1 of 64 slots busy" in text
+    proxy.release()
+    assert sending.done().code == OK
+    assert pqc.json("top", "--once", "--data-dir", known.data)["active"] == []
