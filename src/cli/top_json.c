@@ -147,7 +147,7 @@ int top_print_json(const struct top_snapshot *s, struct err *e)
 	char *line = NULL;
 
 	if (o != NULL && json_object_set_new(o, "queue", rows(s->queued, waiting, s)) == 0)
-		line = json_dumps(o, JSON_COMPACT | JSON_ENSURE_ASCII);
+		line = json_dumps(o, JSON_COMPACT | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(9));
 	json_decref(o);
 	if (line == NULL)
 		return err_set(e, PQC_ENOMEM, "out of memory");

@@ -11,6 +11,8 @@
 #define LINE	  1024
 #define WAIT_ROWS 5 /* of the queue on a screen, heading included, when transfers want the rest */
 
+#define WORTH_ADVICE 0.5 /* of the time */
+
 #define PLAIN	""
 #define HEADING "1"
 
@@ -192,8 +194,10 @@ static void show_rates(struct page *p, const struct top_figures *f)
 	line(p, PLAIN, "traffic    in %s, out %s in the last minute", fmt_rate(f->received, in),
 	     fmt_rate(f->sent, sent));
 	line(p, PLAIN,
-	     "a second   %.1f handshakes; transfers: %.1f done, %.1f failed, %.1f broken off",
-	     known(f->handshakes), known(f->done), known(f->failed), known(f->interrupted));
+	     "handshakes %.1f a second; transfers: %.0f done, %.0f failed, %.0f broken off a "
+	     "minute",
+	     known(f->handshakes), 60 * known(f->done), 60 * known(f->failed),
+	     60 * known(f->interrupted));
 }
 
 /* "0.4 ms", "12 ms", "3.2 s" */
@@ -253,7 +257,9 @@ static void show_bottleneck(struct page *p, const struct top_snapshot *s)
 	else
 		line(p, PLAIN, "slowed by  %s (%.0f %% of the time)", words[s->bottleneck].what,
 		     top_min(top_max(busy, 0), 1) * 100);
-	line(p, PLAIN, "           %s", words[s->bottleneck].advice);
+	/* What takes a small part of the time is the slowest all the same, but not worth money. */
+	if (isnan(busy) || busy >= WORTH_ADVICE)
+		line(p, PLAIN, "           %s", words[s->bottleneck].advice);
 }
 
 static void show_storage(struct page *p, const struct top_snapshot *s)

@@ -59,8 +59,8 @@ def test_page(pqc, fake):
     for word in ("pqc 9.8.7", "Kyber768", "up 1d02h03m"):
         assert word in lines[1]
     assert "2 of 64 slots busy, 1 waiting, the longest for 12.3s; 5 connections" in text
-    assert "in 120.0 MB/s, out 3.0 MB/s" in text and "2.5 handshakes" in text
-    assert "1.5 done, 0.1 failed" in text
+    assert "in 120.0 MB/s, out 3.0 MB/s" in text and "handshakes 2.5 a second" in text
+    assert "90 done, 6 failed, 0 broken off a minute" in text
     assert "slowed by  the disk, in writes and fsync (80 % of the time)\n" in text
     assert "700.00 GiB used, 300.00 GiB free; full in 44m" in text
     assert re.search(r"half in +0\.4 ms +12 ms +8\.0 ms +20 ms\n", text)
@@ -128,6 +128,17 @@ def test_what_is_not_told_is_not_made_up(pqc, fake):
     text = once(pqc, monitor)
     assert "in 0.0 B/s" in text and "no transfer is under way" in text and "full in" not in text
     assert re.search(r"half in +- +- +- +-\n", text)
+
+
+@pytest.mark.parametrize("share, advised", [(0.8, True), (0.08, False), (None, True)])
+def test_bottleneck(pqc, fake, share, advised):
+    monitor = fake()
+    points = [p for p in figures() if p["name"] != "pqc_busy_ratio"]
+    monitor.answers["/performance-metrics"] = [*points, point("pqc_busy_ratio", share, resource="disk")]
+    text = once(pqc, monitor)
+    assert "slowed by  the disk" in text and ("a faster disk" in text) == advised
+    monitor.answers["/performance-metrics"] = figures(bottleneck="none")
+    assert "slowed by  nothing\n" in once(pqc, monitor)
 
 
 # ---- as JSON ----
