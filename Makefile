@@ -20,6 +20,7 @@ help:
 	@echo 'make                    build $(BUILD)/pqc and $(BUILD)/libpqc.so (installs what that needs)'
 	@echo 'make demo  [SIZE=1G]    a transfer to look at: server, send, get, interruption and resume'
 	@echo 'make test               everything that CI runs; WERROR=1 makes warnings errors'
+	@echo 'make test-infra         against a real Prometheus, Alertmanager, OpenTelemetry collector'
 	@echo 'make unit               only the unit tests'
 	@echo 'make lint               format, layering, headers, sources, hygiene'
 	@echo 'make format             rewrite the C sources with clang-format'
@@ -32,6 +33,10 @@ help:
 test:
 	@scripts/setup test
 	@scripts/run-tests
+
+test-infra: all
+	@scripts/setup infra
+	@scripts/run-tests infra
 
 unit: all
 	@scripts/run-tests unit
@@ -69,4 +74,4 @@ clean:
 distclean: clean
 	rm -rf .deps
 
-.PHONY: all deps help test unit lint format demo bench fuzz soak install clean distclean
+.PHONY: all deps help test test-infra unit lint format demo bench fuzz soak install clean distclean
