@@ -65,6 +65,11 @@ void log_set_level(struct logger *l, enum log_level min)
 		atomic_store(&l->min, (int)min);
 }
 
+bool log_names(const struct logger *l)
+{
+	return l != NULL && atomic_load(&l->names);
+}
+
 void log_set_names(struct logger *l, bool names)
 {
 	if (l)

@@ -36,6 +36,7 @@ void log_free(struct logger *l);
 void log_set_level(struct logger *l, enum log_level min);
 /* Whether fields made by log_name are written. */
 void log_set_names(struct logger *l, bool names);
+bool log_names(const struct logger *l); /* false for NULL */
 /* How many lines could not be written so far. */
 uint64_t log_dropped(const struct logger *l);
 

@@ -9,6 +9,11 @@
 
 #include <openssl/crypto.h>
 
+const char *crypto_version(void)
+{
+	return OpenSSL_version(OPENSSL_VERSION_STRING);
+}
+
 int crypto_harden(void)
 {
 	const struct rlimit none = {0, 0};

@@ -18,6 +18,9 @@
 
 #include "base/err.h"
 
+/* Version of the library that does the work, such as "3.5.4". Static. */
+const char *crypto_version(void);
+
 /* PR_SET_DUMPABLE 0 and RLIMIT_CORE 0. */
 int crypto_harden(void) MUST_CHECK;
 

@@ -70,7 +70,7 @@ static int say_listen(const char *what, int errnum, struct err *e)
 }
 
 /* A listening socket on a; *errnum says why not. */
-static int open_listener(const struct addrinfo *a, int *errnum)
+static int open_listener(const struct addrinfo *a, bool shared, int *errnum)
 {
 	int fd =
 		socket(a->ai_family, a->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC, a->ai_protocol);
@@ -79,6 +79,8 @@ static int open_listener(const struct addrinfo *a, int *errnum)
 	if (fd < 0)
 		goto fail;
 	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0)
+		goto fail;
+	if (shared && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) != 0)
 		goto fail;
 	/* [::] serves IPv4, too, whatever the system's default is. */
 	if (a->ai_family == AF_INET6 &&
@@ -95,14 +97,14 @@ fail:
 }
 
 /* The first of list in the given family (AF_UNSPEC: any) that can be listened on. */
-static int listen_first(const struct addrinfo *list, int family, int *errnum)
+static int listen_first(const struct addrinfo *list, int family, bool shared, int *errnum)
 {
 	for (; list; list = list->ai_next) {
 		int fd;
 
 		if (family != AF_UNSPEC && list->ai_family != family)
 			continue;
-		fd = open_listener(list, errnum);
+		fd = open_listener(list, shared, errnum);
 		if (fd >= 0 || *errnum == EADDRINUSE || *errnum == EACCES)
 			return fd;
 	}
@@ -132,7 +134,7 @@ static int name_bound(int fd, char bound[64])
 	return 0;
 }
 
-int net_listen(const char *addr_port, int *fd, char bound[64], struct err *e)
+int net_listen(const char *addr_port, bool shared, int *fd, char bound[64], struct err *e)
 {
 	char host[URL_HOST_MAX + 1], port[PORT_TEXT];
 	struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
@@ -147,9 +149,9 @@ int net_listen(const char *addr_port, int *fd, char bound[64], struct err *e)
 		return err_set(e, PQC_ECONFIG, "cannot listen on %s: %s", addr_port,
 			       gai_strerror(r));
 	/* For all addresses the IPv6 one comes first: it takes both. */
-	s = host[0] ? -1 : listen_first(list, AF_INET6, &errnum);
+	s = host[0] ? -1 : listen_first(list, AF_INET6, shared, &errnum);
 	if (s < 0 && errnum != EADDRINUSE && errnum != EACCES)
-		s = listen_first(list, host[0] ? AF_UNSPEC : AF_INET, &errnum);
+		s = listen_first(list, host[0] ? AF_UNSPEC : AF_INET, shared, &errnum);
 	freeaddrinfo(list);
 	if (s < 0)
 		return say_listen(addr_port, errnum, e);

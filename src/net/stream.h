@@ -25,6 +25,8 @@ int tls_server_ctx(const char *cert_file, const char *key_file, struct tls_ctx *
 /* ca_file NULL: the system's store. The host name is verified. */
 int tls_client_ctx(const char *ca_file, struct tls_ctx **out, struct err *e) MUST_CHECK;
 void tls_ctx_unref(struct tls_ctx *t);
+/* When the server's certificate ends, unix seconds; 0: there is none. */
+uint64_t tls_ctx_not_after(const struct tls_ctx *t);
 
 struct stream;
 

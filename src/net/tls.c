@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "net/loop.h"
 #include "net/tls_internal.h"
@@ -141,6 +142,16 @@ int tls_client_ctx(const char *ca_file, struct tls_ctx **out, struct err *e)
 out:
 	tls_ctx_unref(t);
 	return r;
+}
+
+uint64_t tls_ctx_not_after(const struct tls_ctx *t)
+{
+	const X509 *cert = SSL_CTX_get0_certificate(t->ctx);
+	struct tm tm;
+
+	if (cert == NULL || ASN1_TIME_to_tm(X509_get0_notAfter(cert), &tm) != 1)
+		return 0;
+	return (uint64_t)timegm(&tm);
 }
 
 void tls_ctx_unref(struct tls_ctx *t)

@@ -26,8 +26,17 @@ struct url {
 };
 int url_parse(const char *s, struct url *out, struct err *e) MUST_CHECK;
 
-/* "ADDR:PORT", "[v6]:PORT", ":PORT" (all addresses), port 0: the kernel chooses. Non-blocking, close-on-exec, SO_REUSEADDR. PQC_ECONFIG in words when in use or not permitted. */
-int net_listen(const char *addr_port, int *fd, char bound[64], struct err *e) MUST_CHECK;
+/*
+ * "ADDR:PORT", "[v6]:PORT", ":PORT" (all addresses), port 0: the kernel chooses. Non-blocking,
+ * close-on-exec, SO_REUSEADDR. shared: SO_REUSEPORT too, so that other processes of the same user which
+ * ask for it take their share of the connections. PQC_ECONFIG in words when in use or not permitted.
+ */
+int net_listen(const char *addr_port, bool shared, int *fd, char bound[64],
+	       struct err *e) MUST_CHECK;
+/* A listening Unix socket dir/name, mode 0600, in place of one that is there. Non-blocking, close-on-exec. */
+int net_listen_unix(int dir, const char *name, int *fd, struct err *e) MUST_CHECK;
+/* Does anybody listen at dir/name? */
+bool net_unix_alive(int dir, const char *name);
 /* Connect within timeout_ms, trying every address of the host. PQC_ETEMP when refused or unreachable, PQC_ENOTFOUND for an unknown host. */
 int net_dial(const struct url *u, unsigned timeout_ms, int *fd, struct err *e) MUST_CHECK;
 

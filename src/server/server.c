@@ -149,7 +149,7 @@ static int start_listening(struct server *s, struct err *e)
 {
 	for (size_t i = 0; i < s->o.listen_count; i++) {
 		struct listener *l = &s->listen[i];
-		int r = net_listen(s->o.listen[i], &l->w.fd, l->address, e);
+		int r = net_listen(s->o.listen[i], false, &l->w.fd, l->address, e);
 
 		if (r != 0)
 			return r;

@@ -163,7 +163,7 @@ static inline void peer_start(struct peer *p)
 	char bound[64] = "";
 	struct err e = {0};
 
-	if (p->listener == 0 && net_listen("127.0.0.1:0", &p->listener, bound, &e) != 0)
+	if (p->listener == 0 && net_listen("127.0.0.1:0", false, &p->listener, bound, &e) != 0)
 		abort();
 	snprintf(p->url, sizeof(p->url), "http://%.50s", bound);
 	p->stop = eventfd(0, EFD_CLOEXEC);

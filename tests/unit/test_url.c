@@ -174,7 +174,7 @@ static void listen_and_dial(void **state)
 	for (size_t i = 0; i < 3; i++) {
 		struct url u;
 
-		assert_int_equal(net_listen(addresses[i], &l, bound, &e), 0);
+		assert_int_equal(net_listen(addresses[i], false, &l, bound, &e), 0);
 		u = at(bound);
 		assert_int_not_equal(u.port, 0);
 		/* ":0" takes IPv4, too, whatever the address shown */
@@ -198,13 +198,13 @@ static void an_address_in_use_is_said(void **state)
 	int l, second = -2;
 
 	(void)state;
-	assert_int_equal(net_listen("127.0.0.1:0", &l, bound, &e), 0);
-	assert_int_equal(net_listen(bound, &second, other, &e), PQC_ECONFIG);
+	assert_int_equal(net_listen("127.0.0.1:0", false, &l, bound, &e), 0);
+	assert_int_equal(net_listen(bound, false, &second, other, &e), PQC_ECONFIG);
 	assert_int_equal(second, -2);
 	assert_non_null(strstr(e.msg, bound));
 	assert_non_null(strstr(e.msg, "in use by another program"));
 	close(l);
-	assert_int_equal(net_listen(bound, &l, other, &e), 0);
+	assert_int_equal(net_listen(bound, false, &l, other, &e), 0);
 	assert_string_equal(bound, other);
 	close(l);
 }
@@ -223,12 +223,12 @@ static void bad_listening_addresses(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		memset(&e, 0, sizeof(e));
-		if (net_listen(bad[i], &fd, bound, &e) != PQC_ECONFIG)
+		if (net_listen(bad[i], false, &fd, bound, &e) != PQC_ECONFIG)
 			fail_msg("accepted '%s'", bad[i]);
 		assert_int_equal(e.code, PQC_ECONFIG);
 	}
 	/* an address of the documentation range is not this machine's */
-	assert_int_equal(net_listen("192.0.2.1:0", &fd, bound, &e), PQC_ECONFIG);
+	assert_int_equal(net_listen("192.0.2.1:0", false, &fd, bound, &e), PQC_ECONFIG);
 	assert_non_null(strstr(e.msg, "192.0.2.1:0"));
 }
 
