@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -37,6 +38,7 @@ static void take_numbers(const struct opts *p, struct server_opts *o)
 {
 	o->max_connections = (unsigned)opt_number(p, "max-connections");
 	o->max_transfers = (unsigned)opt_number(p, "max-transfers");
+	o->max_queued = (unsigned)opt_number(p, "max-queued");
 	o->max_part_size = (uint32_t)opt_number(p, "max-part-size");
 	o->max_size = opt_number(p, "max-size");
 	o->min_free = opt_number(p, "min-free");
@@ -110,6 +112,20 @@ static int take_origins(struct service *s, struct err *e)
 	return 0;
 }
 
+/* Who is told what the server does. */
+static void take_telling(const struct opts *p, struct server_opts *o)
+{
+	o->monitor = opt_text(p, "metrics-listen");
+	o->metrics_off = opt_flag(p, "no-metrics");
+	o->otlp_endpoint = opt_text(p, "otlp-endpoint");
+	o->otlp_ca = opt_text(p, "otlp-ca");
+	o->hook_url = opt_text(p, "webhook-url");
+	o->hook_secret = opt_text(p, "webhook-secret-file");
+	o->hook_ca = opt_text(p, "webhook-ca");
+	o->hook_command = opt_text(p, "event-command");
+	o->hook_ttl_ms = opt_number(p, "event-ttl");
+}
+
 static int take_options(struct service *s, struct err *e)
 {
 	const struct opts *p = s->c->opts;
@@ -121,6 +137,9 @@ static int take_options(struct service *s, struct err *e)
 	s->o.tls_key = opt_text(p, "tls-key");
 	if ((s->o.tls_cert == NULL) != (s->o.tls_key == NULL))
 		return err_set(e, PQC_ECONFIG, "--tls-cert and --tls-key go together");
+	take_telling(p, &s->o);
+	s->o.reuse_port = opt_flag(p, "reuse-port");
+	s->o.buffer_memory = opt_number(p, "buffer-memory");
 	s->o.threads = threads_option(s->c, 1, SERVE_THREADS);
 	take_numbers(p, &s->o);
 	if ((rc = take_listen(s, e)) != 0)
@@ -184,13 +203,19 @@ static int make_identity(struct service *s, struct err *e)
 	return rc;
 }
 
-static int load_keys(struct service *s, struct err *e)
+/* When the file was written, unix seconds; 0: not known. */
+static uint64_t written(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 ? (uint64_t)st.st_mtime : 0;
+}
+
+static int find_keys(struct service *s, struct err *e)
 {
 	bool made;
 	int rc;
 
-	if ((rc = file_mkdirs(s->dir, 0700, e)) != 0)
-		return rc;
 	rc = load_identity(s->c, s->identity_path, "passphrase-file", &s->id, e);
 	if (rc == PQC_ENOTFOUND)
 		rc = make_identity(s, e);
@@ -201,6 +226,27 @@ static int load_keys(struct service *s, struct err *e)
 	if ((rc = kek_load_or_make(s->kek_path, s->kek, &made, e)) == 0 && made)
 		log_event(s->log, LOG_INFO, "kek.made",
 			  (struct log_field[]){log_str("file", s->kek_path), {0}});
+	s->o.identity_created = written(s->identity_path);
+	s->o.kek_created = written(s->kek_path);
+	return rc;
+}
+
+/* Several processes may start in one new directory at the same time: one of them makes the keys. */
+static int load_keys(struct service *s, struct err *e)
+{
+	char path[PATH_MAX];
+	int fd, rc;
+
+	if ((rc = file_mkdirs(s->dir, 0700, e)) != 0 ||
+	    (rc = path_join(s->dir, "keys.lock", path, e)) != 0)
+		return rc;
+	if ((fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600)) < 0)
+		return err_sys(e, errno, "%s", path);
+	do
+		rc = flock(fd, LOCK_EX);
+	while (rc != 0 && errno == EINTR);
+	rc = rc != 0 ? err_sys(e, errno, "%s", path) : find_keys(s, e);
+	close(fd);
 	return rc;
 }
 
@@ -217,6 +263,8 @@ static int write_ports(const struct service *s, const struct server *srv, struct
 		return 0;
 	for (size_t i = 0; i < s->o.listen_count; i++)
 		buf_printf(&b, "%s\n", server_address(srv, i));
+	if (server_monitor_address(srv) != NULL)
+		buf_printf(&b, "monitor %s\n", server_monitor_address(srv));
 	rc = buf_error(&b) != 0 ? err_set(e, buf_error(&b), "out of memory")
 				: file_replace(AT_FDCWD, path, b.p, b.len, 0644, e);
 	buf_free(&b);
@@ -285,6 +333,10 @@ static int tell_start(const struct service *s, const struct server *srv, struct 
 					       log_u64("access_rules", access_count(a)),
 					       log_bool("tls", s->o.tls_cert != NULL),
 					       {0}});
+	if (server_monitor_address(srv) != NULL)
+		log_event(
+			s->log, LOG_INFO, "server.monitor",
+			(struct log_field[]){log_str("address", server_monitor_address(srv)), {0}});
 	access_free(a);
 	return tell_access(s, e);
 }
@@ -366,7 +418,9 @@ const struct verb verb_serve = {
 		"directory at the first start, and the log says how clients come to know the "
 		"server. Nobody may use it before 'pqc trust allow' says so.\n"
 		"\n"
-		"The same port answers GET /health, /ready and /metrics, and WebSocket clients.\n"
+		"The same port answers WebSocket clients and GET /health, /ready; /metrics and "
+		"/performance-metrics too unless --metrics-listen has a port for them. Several "
+		"processes may serve one data directory, on one port with --reuse-port.\n"
 		"\n"
 		"SIGHUP reads the configuration file, the access file and the certificate again; "
 		"a mistake in one of them leaves everything as it was. SIGTERM takes no new "

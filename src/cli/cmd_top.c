@@ -355,7 +355,7 @@ const struct verb verb_top = {
 		"tells: 0 healthy or degraded, 1 unhealthy or not reached.",
 	.examples = "pqc top\n"
 		    "pqc top --data-dir /var/lib/pqc\n"
-		    "pqc top http://127.0.0.1:9765\n"
+		    "pqc top http://127.0.0.1:9465\n"
 		    "pqc top --once --json | jq .status\n",
 	.options = tables,
 	.min = 0,

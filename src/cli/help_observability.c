@@ -65,7 +65,7 @@ static const char processes[] =
 	"    scrape_configs:\n"
 	"      - job_name: pqc\n"
 	"        static_configs:\n"
-	"          - targets: ['127.0.0.1:9765', '127.0.0.1:9766']\n"
+	"          - targets: ['127.0.0.1:9465', '127.0.0.1:9466']\n"
 	"\n"
 	"No label ever holds what a client says: the number of series is fixed.";
 

@@ -10,17 +10,12 @@
 #include "crypto/secmem.h"
 
 const struct verb *const verbs[] = {
-	&verb_keygen,	     &verb_send,
-	&verb_get,	     &verb_list,
-	&verb_delete,	     &verb_receipt,
-	&verb_ping,	     &verb_seal,
-	&verb_open,	     &verb_rewrap,
-	&verb_inspect,	     &verb_serve,
-	&verb_top,	     &verb_trust_list,
-	&verb_trust_add,     &verb_trust_remove,
-	&verb_trust_allow,   &verb_trust_deny,
-	&verb_trust_clients, &verb_help,
-	&verb_version,	     NULL,
+	&verb_keygen,	   &verb_send,	     &verb_get,		  &verb_list,
+	&verb_delete,	   &verb_receipt,    &verb_ping,	  &verb_seal,
+	&verb_open,	   &verb_rewrap,     &verb_inspect,	  &verb_serve,
+	&verb_top,	   &verb_trust_list, &verb_trust_add,	  &verb_trust_remove,
+	&verb_trust_allow, &verb_trust_deny, &verb_trust_clients, &verb_trust_role,
+	&verb_trust_roles, &verb_help,	     &verb_version,	  NULL,
 };
 
 /* Does the verb's name consist of the first *used of these words? */

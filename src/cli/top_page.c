@@ -219,7 +219,7 @@ static void show_times(struct page *p, const struct top_figures *f)
 	const struct {
 		const char *what;
 		const double *seconds;
-	} rows[] = {{"half in", f->p50}, {"95 % in", f->p95}};
+	} rows[] = {{"median", f->p50}, {"p95", f->p95}};
 	char t[TOP_STEPS][16];
 
 	line(p, PLAIN, "           %14s%16s%12s%12s", "key exchange", "transfer start", "fsync",

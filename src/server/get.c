@@ -22,8 +22,10 @@ struct get {
 	uint64_t parts, sequence, sent, began;
 	uint8_t head[WS_HEADER_MAX + FRAME_LEN];
 	size_t head_len, head_off;
-	uint64_t off, left; /* of the part being sent, in the body */
-	uint64_t advised;   /* up to where in the body read-ahead was asked for */
+	uint64_t off, left;  /* of the part being sent, in the body */
+	bool fetched;	     /* there was a FETCH */
+	uint64_t part_began; /* clock_ns */
+	uint64_t advised;    /* up to where in the body read-ahead was asked for */
 };
 
 static uint64_t part_len(const struct get *g, uint64_t part)
@@ -49,6 +51,7 @@ static int op_control(struct conn *c, const struct msg *m, struct err *e)
 		return err_set(e, PQC_EPROTO, "part %llu was asked for, there are %llu",
 			       (unsigned long long)(last->first + last->count - 1),
 			       (unsigned long long)g->parts);
+	g->fetched = true;
 	g->range = 0;
 	g->advised = 0;
 	g->part = g->want.r[0].first;
@@ -86,6 +89,7 @@ static bool next_part(struct conn *c, struct get *g)
 	g->off = g->part * object_header(g->o)->part_size;
 	g->left = n;
 	c->mid_frame = true;
+	g->part_began = clock_ns();
 	read_ahead(g);
 	return true;
 }
@@ -96,6 +100,15 @@ static void part_sent(struct get *g)
 
 	if (++g->part == r->first + r->count && ++g->range < g->want.n)
 		g->part = g->want.r[g->range].first;
+}
+
+static void count_part(struct conn *c, const struct get *g)
+{
+	uint64_t now = clock_ns();
+
+	metric_add(&c->srv->metrics, M_PARTS_OUT, 1);
+	metric_time(&c->srv->metrics, M_ACT_SEND, now - g->part_began);
+	busy_add(&c->t.send, g->part_began, now);
 }
 
 static int op_write(struct conn *c, unsigned *want, struct err *e)
@@ -119,10 +132,12 @@ static int op_write(struct conn *c, unsigned *want, struct err *e)
 		g->off += (size_t)n;
 		g->left -= (size_t)n;
 		g->sent += (size_t)n;
+		c->t.bytes = g->sent;
 		metric_add(&c->srv->metrics, M_BYTES_OUT, (uint64_t)n);
 	}
 	metric_add(&c->srv->metrics, M_PARTS_OUT, 1);
 	part_sent(g);
+	count_part(c, g);
 	c->mid_frame = false;
 	c->heard = clock_ms(); /* the peer takes what we send: it is alive */
 	return 1;
@@ -131,10 +146,13 @@ static int op_write(struct conn *c, unsigned *want, struct err *e)
 static void op_detach(struct conn *c)
 {
 	struct get *g = c->state;
+	bool done = g->fetched && g->range >= g->want.n && !c->mid_frame;
 
-	metric_add(&c->srv->metrics, g->range >= g->want.n ? M_GET_DONE : M_GET_INTERRUPTED, 1);
-	log_event(c->srv->log, LOG_INFO, "get.done",
-		  (struct log_field[]){log_name("name", object_info(g->o)->name),
+	c->t.bytes = g->sent;
+	transfer_end(c, done ? R_DONE : R_INTERRUPTED, done ? 0 : PQC_ECLOSED);
+	log_event(c->srv->log, LOG_INFO, done ? "get.done" : "get.interrupted",
+		  (struct log_field[]){log_trace(c),
+				       log_name("name", object_info(g->o)->name),
 				       log_id("client", c->client_id),
 				       log_u64("sent_bytes", g->sent),
 				       log_u64("milliseconds", clock_ms() - g->began),
@@ -185,8 +203,12 @@ void get_start(struct conn *c, struct object *o)
 	}
 	c->op = &get_op;
 	c->state = g;
+	c->t.size = object_info(o)->size;
+	memcpy(c->t.file_id, object_info(o)->file_id, 32);
+	transfer_opened(c, 0);
 	log_event(c->srv->log, LOG_INFO, "get.begun",
-		  (struct log_field[]){log_name("name", object_info(o)->name),
+		  (struct log_field[]){log_trace(c),
+				       log_name("name", object_info(o)->name),
 				       log_id("client", c->client_id),
 				       log_str("peer", c->peer),
 				       log_u64("bytes", object_info(o)->size),

@@ -1,106 +1,216 @@
-/* Plain HTTP: GET /health, /ready, /metrics. */
+/*
+ * Plain HTTP. On every port: /health and /ready. Where operators are (a monitor listener; or the clients' port
+ * when there is none of TCP): /metrics and /performance-metrics. On monitor listeners alone: /transfers, which
+ * tells who is sending.
+ */
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/text.h"
 #include "pqc.h"
 #include "server/internal.h"
 
-struct health {
-	const char *status; /* healthy, degraded, unhealthy */
-	const char *reason; /* or NULL */
-	uint64_t free_bytes, total_bytes;
-};
+#define BODY_MAX (32u << 20) /* of /transfers, should everybody wait */
 
-static struct health examine(const struct server *s)
+static int health(struct conn *c, const char **type, struct buf *b)
 {
-	struct health h = {"healthy", NULL, 0, 0};
+	struct server *s = c->srv;
+	const struct public_identity *me = identity_public(s->id);
+	const char *reason = NULL;
+	enum health_status worst;
+	struct health h;
+	char id[2 * ID_LEN + 1], now[32];
 
-	if (store_space(s->store, &h.free_bytes, &h.total_bytes) != 0)
-		return (struct health){"unhealthy", "the store cannot be read", 0, 0};
-	if (hs_bundle_not_after(s->bundle) + HS_BUNDLE_GRACE < clock_unix()) {
-		h.status = "unhealthy";
-		h.reason = "the KEM bundle is stale";
-	} else if (h.free_bytes <= s->o.min_free) {
-		h.status = "degraded";
-		h.reason = "no room for new uploads";
-	} else if (s->draining) {
-		h.status = "degraded";
-		h.reason = "draining";
-	}
-	return h;
+	*type = "application/json";
+	watchman_health(s, &h);
+	worst = health_worst(&h, &reason);
+	hex_encode(me->id, ID_LEN, id);
+	fmt_time(clock_unix(), now);
+	buf_printf(b, "{\"status\":\"%s\",\"reason\":", health_name(worst));
+	if (reason != NULL)
+		json_put_string(b, reason, strlen(reason));
+	else
+		buf_put_str(b, "null");
+	buf_printf(b,
+		   ",\"timestamp\":\"%s\",\"component\":\"pqc-secure-transfer\",\"version\":\"%s\","
+		   "\"pqc_algorithm\":\"%s\",\"server_id\":\"%s\",\"pid\":%ld,"
+		   "\"uptime_seconds\":%llu,\"active_transfers\":%u,\"queue_length\":%u,"
+		   "\"open_connections\":%u,",
+		   now, pqc_version(), me->suite->name, id, (long)getpid(),
+		   (unsigned long long)(clock_unix() - s->started), queue_active(s->queue),
+		   queue_waiting(s->queue), s->conn_count);
+	buf_printf(b, "\"storage_free_bytes\":%llu,\"storage_total_bytes\":%llu,\"checks\":",
+		   (unsigned long long)metric_get(&s->metrics, M_SPACE_FREE),
+		   (unsigned long long)metric_get(&s->metrics, M_SPACE_TOTAL));
+	health_json(&h, clock_ms(), b);
+	buf_put_str(b, "}\n");
+	return worst == UNHEALTHY ? 503 : 200;
 }
 
-static int health(struct server *s, struct buf *b)
+static int ready(struct conn *c, const char **type, struct buf *b)
 {
-	const struct public_identity *me = identity_public(s->id);
-	struct health h = examine(s);
-	char id[2 * ID_LEN + 1];
+	const char *reason = NULL;
+	struct health h;
+	bool yes;
 
-	hex_encode(me->id, ID_LEN, id);
-	buf_printf(b,
-		   "{\"status\":\"%s\",\"pqc_algorithm\":\"%s\",\"version\":\"%s\",\"server_id\":"
-		   "\"%s\","
-		   "\"uptime_seconds\":%llu,\"active_transfers\":%u,\"open_connections\":%u,"
-		   "\"storage_free_bytes\":%llu,\"storage_total_bytes\":%llu,\"reason\":",
-		   h.status, me->suite->name, pqc_version(), id,
-		   (unsigned long long)(clock_unix() - s->started), s->transfers, s->conn_count,
-		   (unsigned long long)h.free_bytes, (unsigned long long)h.total_bytes);
-	if (h.reason != NULL)
-		json_put_string(b, h.reason, strlen(h.reason));
+	*type = "application/json";
+	watchman_health(c->srv, &h);
+	yes = health_worst(&h, &reason) != UNHEALTHY && !c->srv->draining;
+	buf_printf(b, "{\"status\":\"%s\",\"reason\":", yes ? "ready" : "not ready");
+	if (!yes && reason != NULL)
+		json_put_string(b, reason, strlen(reason));
 	else
 		buf_put_str(b, "null");
 	buf_put_str(b, "}\n");
-	return strcmp(h.status, "unhealthy") == 0 ? 503 : 200;
-}
-
-static int ready(struct server *s, struct buf *b)
-{
-	bool yes = !s->draining && strcmp(examine(s).status, "unhealthy") != 0;
-
-	buf_printf(b, "{\"status\":\"%s\"}\n", yes ? "ready" : "not ready");
 	return yes ? 200 : 503;
 }
 
-static int metrics(struct server *s, struct buf *b)
+static int metrics(struct conn *c, const char **type, struct buf *b)
 {
-	uint64_t free_bytes, total;
+	enum metrics_format f = metrics_negotiate(c->accept, type);
 
-	if (store_space(s->store, &free_bytes, &total) == 0) {
-		metric_set(&s->metrics, M_SPACE_FREE, free_bytes);
-		metric_set(&s->metrics, M_SPACE_TOTAL, total);
-	}
-	return metrics_render(&s->metrics, METRICS_TEXT, b) == 0 ? 200 : 500;
+	watchman_gauges(c->srv);
+	return metrics_render(&c->srv->metrics, f, b) == 0 ? 200 : 500;
 }
 
+static int performance(struct conn *c, const char **type, struct buf *b)
+{
+	struct server *s = c->srv;
+	enum metrics_format f = windows_negotiate(c->accept, type);
+
+	return windows_render(s->windows, &s->metrics, clock_ms(), f, b) == 0 ? 200 : 500;
+}
+
+/* ---- /transfers ---- */
+
+static void put_number(struct buf *b, const char *key, uint64_t n)
+{
+	buf_printf(b, "\"%s\":", key);
+	if (n == UINT64_MAX)
+		buf_put_str(b, "null,");
+	else
+		buf_printf(b, "%llu,", (unsigned long long)n);
+}
+
+static void put_who(struct buf *b, const struct conn *c)
+{
+	char id[2 * ID_LEN + 1];
+
+	hex_encode(c->client_id, ID_LEN, id);
+	buf_printf(b, "{\"trace_id\":\"%s\",\"direction\":\"%s\",\"client_id\":\"%s\",",
+		   c->t.trace_id, c->t.put ? "put" : "get", id);
+	if (log_names(c->srv->log) && c->t.name != NULL) {
+		buf_put_str(b, "\"name\":");
+		json_put_string(b, c->t.name, strlen(c->t.name));
+		buf_put_u8(b, ',');
+	}
+}
+
+static void put_active(struct buf *b, const struct conn *c)
+{
+	const struct transfer *t = &c->t;
+	double seconds = (double)(clock_ns() - t->requested) / 1e9,
+	       moving = t->opened != 0 ? (double)(clock_ns() - t->opened) / 1e9 : 0;
+
+	put_who(b, c);
+	buf_printf(b, "\"state\":\"%s\",", transfer_state_name(t->state));
+	put_number(b, "file_size", t->size);
+	put_number(b, "bytes_transferred", t->bytes);
+	put_number(b, "resumed_bytes", t->resumed);
+	buf_printf(b, "\"duration_seconds\":%.3f,\"throughput_mbps\":%.3f}", seconds,
+		   moving > 0 ? (double)t->bytes / 1e6 / moving : 0);
+}
+
+static void put_waiting(struct buf *b, const struct conn *c)
+{
+	uint64_t ms = queue_estimate_ms(c->srv->queue, c->place.place);
+
+	put_who(b, c);
+	buf_printf(b,
+		   "\"position\":%u,\"waited_seconds\":%.3f,\"estimate_seconds\":", c->place.place,
+		   (double)(clock_ms() - c->place.since_ms) / 1000);
+	if (ms == UINT64_MAX)
+		buf_put_str(b, "null}");
+	else
+		buf_printf(b, "%.3f}", (double)ms / 1000);
+}
+
+static int transfers(struct conn *mine, const char **type, struct buf *b)
+{
+	struct server *s = mine->srv;
+	const struct queue_entry *e = NULL;
+	char id[2 * ID_LEN + 1];
+	bool first = true;
+
+	*type = "application/json";
+	hex_encode(identity_public(s->id)->id, ID_LEN, id);
+	buf_printf(b, "{\"server_id\":\"%s\",\"pid\":%ld,\"uptime_seconds\":%llu,\"slots\":%u,", id,
+		   (long)getpid(), (unsigned long long)(clock_unix() - s->started),
+		   queue_slots(s->queue));
+	buf_put_str(b, "\"active\":[");
+	for (const struct conn *c = s->conns; c != NULL; c = c->next) {
+		if (c->t.state < T_OPENING || c->t.state > T_COMMIT)
+			continue;
+		buf_put_str(b, first ? "" : ",");
+		put_active(b, c);
+		first = false;
+	}
+	buf_put_str(b, "],\"queue\":[");
+	while ((e = queue_walk(s->queue, e)) != NULL) {
+		buf_put_str(b, e->prev != NULL ? "," : "");
+		put_waiting(b, admit_conn(e));
+	}
+	buf_put_str(b, "]}\n");
+	return 200;
+}
+
+/* ---- which is where ---- */
+
+enum place { ANYWHERE, OPERATORS, MONITOR };
+
 static const struct {
-	const char *path, *type;
-	int (*make)(struct server *s, struct buf *b);
+	const char *path;
+	enum place place;
+	int (*make)(struct conn *c, const char **type, struct buf *b);
 } routes[] = {
-	{"/health", "application/json", health},
-	{"/ready", "application/json", ready},
-	{"/metrics", "text/plain; version=0.0.4; charset=utf-8", metrics},
+	{"/health", ANYWHERE, health},	    {"/ready", ANYWHERE, ready},
+	{"/metrics", OPERATORS, metrics},   {"/performance-metrics", OPERATORS, performance},
+	{"/transfers", MONITOR, transfers},
 };
 
-void http_api(struct server *s, const struct http_request *r, struct buf *out)
+static bool served_here(const struct conn *c, enum place p)
 {
-	static const char missing[] = "not here; there are /health, /ready and /metrics\n";
-	struct buf body = BUF_INIT(METRICS_TEXT_MAX);
+	return c->monitor || p == ANYWHERE || (p == OPERATORS && c->srv->o.monitor == NULL);
+}
+
+void http_api(struct conn *c, const struct http_request *r)
+{
+	struct buf body = BUF_INIT(BODY_MAX);
 	const char *type = "text/plain; charset=utf-8";
 	int status = 404;
 
 	if (!r->get && !r->head) {
-		http_response(out, 405, type, "", 0, false, false, "Allow: GET, HEAD\r\n");
+		http_response(&c->out, 405, type, "", 0, false, false, "Allow: GET, HEAD\r\n");
 		return;
 	}
-	for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++) {
-		if (strcmp(routes[i].path, r->path) == 0) {
-			type = routes[i].type;
-			status = routes[i].make(s, &body);
-		}
-	}
+	c->accept = r->accept;
+	for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++)
+		if (served_here(c, routes[i].place) && strcmp(routes[i].path, r->path) == 0)
+			status = routes[i].make(c, &type, &body);
+	c->accept = NULL;
 	if (status == 404)
-		buf_put_str(&body, missing);
-	http_response(out, status, type, body.p, body.len, false, r->head, NULL);
+		for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++)
+			if (served_here(c, routes[i].place))
+				buf_printf(&body, "%s%s", i == 0 ? "not here; there are " : ", ",
+					   routes[i].path);
+	if (status == 404)
+		buf_put_u8(&body, '\n');
+	if (buf_error(&body) != 0) {
+		buf_reset(&body);
+		status = 500;
+	}
+	c->out.max = OUT_MAX + BODY_MAX; /* this answer is the last there is to say */
+	http_response(&c->out, status, type, body.p, body.len, false, r->head, NULL);
 	buf_free(&body);
 }

@@ -1,14 +1,18 @@
 /*
  * The opening of a put: the request is checked, the disk does its part, and the
  * client is told what is held. A put of the same file that is still
- * there is ended first.
+ * there, in this process or in another one, is ended first.
  */
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "crypto/secmem.h"
 #include "server/put_impl.h"
+
+#define AGAIN_MS    50
+#define PATIENCE_MS 10000 /* then the client is told to come back */
 
 void opening_free(struct opening *o)
 {
@@ -31,27 +35,38 @@ static bool past_the_cache(const struct opening *o)
 	return size != PQX_SIZE_UNKNOWN && size >= o->t.srv->o.direct_from;
 }
 
+/* The upload is ours: what is there of it? */
+static int look_at(struct opening *o)
+{
+	int r;
+
+	if (upload_committed(o->up))
+		return 0;
+	if (past_the_cache(o))
+		upload_use_direct(o->up);
+	r = request_dek(o->t.srv, &o->header, upload_keyblock(o->up), &o->keys);
+	return r == 0 ? upload_held(o->up, add_range, &o->held) : r;
+}
+
+/* PQC_EAGAIN: another connection, maybe to another process, has it still; take_over asks again. */
 static int open_again(struct opening *o, struct err *e)
 {
 	int r = upload_resume(o->t.srv->store, o->owner, o->name, o->header.raw, &o->up, e);
 
-	if (r == PQC_EAGAIN)
-		return err_set(e, PQC_ETEMP, "another connection still sends this file");
-	if (r == 0 && !upload_committed(o->up)) {
-		if (past_the_cache(o))
-			upload_use_direct(o->up);
-		r = request_dek(o->t.srv, &o->header, upload_keyblock(o->up), &o->keys);
-		if (r == 0)
-			r = upload_held(o->up, add_range, &o->held);
-	}
-	return r;
+	return r == 0 ? look_at(o) : r;
+}
+
+static int take_over(struct opening *o, struct err *e)
+{
+	int r = upload_take(o->up, e);
+
+	return r == 0 ? look_at(o) : r;
 }
 
 static int open_new(struct opening *o, struct err *e)
 {
 	const struct server *s = o->t.srv;
-	struct upload_new n = {
-		.name = o->name, .owner = o->owner, .header = &o->header, .quota = UINT64_MAX};
+	struct upload_new n = {.name = o->name, .owner = o->owner, .header = &o->header};
 	struct keyblock *kb = NULL;
 	struct buf enc = BUF_INIT(PQX_KEYBLOCK_MAX);
 	size_t used;
@@ -73,6 +88,7 @@ static int open_new(struct opening *o, struct err *e)
 	n.keyblock = enc.p;
 	n.keyblock_len = enc.len;
 	n.now = clock_unix();
+	n.quota = o->quota;
 	n.direct = past_the_cache(o);
 	r = upload_begin(o->t.srv->store, &n, &o->up, e);
 	if (r == PQC_EEXIST)
@@ -88,7 +104,12 @@ static void opening_run(struct task *t)
 {
 	struct opening *o = (struct opening *)t;
 
-	t->rc = o->resume ? open_again(o, &t->e) : open_new(o, &t->e);
+	if (o->after_old)
+		t->rc = PQC_EAGAIN;
+	else if (o->up != NULL)
+		t->rc = take_over(o, &t->e);
+	else
+		t->rc = o->resume ? open_again(o, &t->e) : open_new(o, &t->e);
 }
 
 static int reply_accepted(struct opening *o, struct conn *c)
@@ -113,45 +134,6 @@ static int reply_accepted(struct opening *o, struct conn *c)
 	return r;
 }
 
-static void opening_done(struct task *t, struct conn *c)
-{
-	struct opening *o = (struct opening *)t;
-	bool committed = t->rc == 0 && upload_committed(o->up);
-	int r = t->rc;
-
-	if (c == NULL) {
-		opening_free(o);
-		return;
-	}
-	if (r != 0)
-		log_event(c->srv->log, LOG_WARN, "put.not_opened",
-			  (struct log_field[]){log_name("name", o->name),
-					       log_id("client", o->owner),
-					       log_str("code", err_name(r)),
-					       log_str("reason", t->e.msg),
-					       {0}});
-	if (r == PQC_ENOTFOUND || r == PQC_EREFUSED)
-		r = err_set(&t->e, PQC_EREFUSED, "not found or not allowed");
-	if (r == 0 && (r = reply_accepted(o, c)) == 0 && !committed)
-		r = put_new(o, c);
-	if (r != 0) {
-		conn_fail(c, r, t->e.msg[0] != '\0' ? t->e.msg : err_meaning(r));
-	} else if (committed) {
-		conn_finish(c);
-	} else {
-		if (o->resume)
-			metric_add(&c->srv->metrics, M_RESUMES, 1);
-		log_event(c->srv->log, LOG_INFO, o->resume ? "put.resumed" : "put.begun",
-			  (struct log_field[]){log_name("name", o->name),
-					       log_id("client", o->owner),
-					       log_str("peer", c->peer),
-					       log_id("file_id", o->header.file_id),
-					       log_u64("held_parts", partset_count(&o->held)),
-					       {0}});
-	}
-	opening_free(o);
-}
-
 /* The put under way of this very file: the header names its sender, so nobody else's is found. */
 static struct put *find_put(struct server *s, const struct pqx_header *h)
 {
@@ -162,30 +144,113 @@ static struct put *find_put(struct server *s, const struct pqx_header *h)
 	return p;
 }
 
-/* A put of the same file is still there: end its connection and wait for it to settle. */
-static void supersede(struct put *old, struct opening *o, struct conn *c)
+/* ---- waiting until an older connection has let the upload go ---- */
+
+static void opening_detach(struct conn *c)
 {
-	struct conn *oc = old->c;
+	struct opening *o = c->state;
 
-	if (old->waiting != NULL && old->waiting->t.c != NULL) {
-		struct conn *wc = old->waiting->t.c;
+	loop_timer_del(c->srv->loop, &o->again);
+	opening_free(o);
+}
 
-		wc->task = NULL;
-		conn_fail(wc, PQC_ETEMP, "superseded by a newer connection");
-		conn_kick(wc);
-		opening_free(old->waiting);
-	} else if (old->waiting != NULL) {
-		opening_free(old->waiting);
+static const struct op opening_op = {.detach = opening_detach};
+
+static void ask_later(struct opening *o, struct conn *c)
+{
+	c->op = &opening_op;
+	c->state = o;
+	loop_timer_set(c->srv->loop, &o->again, AGAIN_MS);
+}
+
+static void ask_again(struct timer *timer)
+{
+	struct opening *o = (struct opening *)((char *)timer - offsetof(struct opening, again));
+	struct conn *c = o->t.c;
+
+	o->after_old = find_put(c->srv, &o->header) != NULL;
+	c->op = NULL;
+	c->state = NULL;
+	task_start(c, &o->t);
+}
+
+static void log_opened(const struct conn *c, const struct opening *o)
+{
+	log_event(c->srv->log, LOG_INFO, o->resume ? "put.resumed" : "put.begun",
+		  (struct log_field[]){log_trace(c),
+				       log_name("name", o->name),
+				       log_id("client", o->owner),
+				       log_str("peer", c->peer),
+				       log_id("file_id", o->header.file_id),
+				       log_u64("held_parts", partset_count(&o->held)),
+				       {0}});
+}
+
+static void log_not_opened(const struct conn *c, const struct opening *o)
+{
+	log_event(c->srv->log, LOG_WARN, "put.not_opened",
+		  (struct log_field[]){log_trace(c),
+				       log_name("name", o->name),
+				       log_id("client", o->owner),
+				       log_str("code", err_name(o->t.rc)),
+				       log_str("reason", o->t.e.msg),
+				       {0}});
+}
+
+/* The answer, and the put. 0 with *committed: there is nothing to do any more. */
+static int begin_put(struct opening *o, struct conn *c, bool *committed)
+{
+	int r;
+
+	*committed = upload_committed(o->up);
+	if ((r = reply_accepted(o, c)) != 0)
+		return r;
+	transfer_opened(c, partset_count(&o->held) * o->header.part_size);
+	if (*committed)
+		return 0;
+	if ((r = put_new(o, c)) != 0)
+		return r;
+	if (o->resume)
+		metric_add(&c->srv->metrics, M_RESUMES, 1);
+	log_opened(c, o);
+	return 0;
+}
+
+static void refuse_put(struct opening *o, struct conn *c)
+{
+	struct task *t = &o->t;
+
+	log_not_opened(c, o);
+	if (t->rc == PQC_ENOTFOUND || t->rc == PQC_EREFUSED)
+		t->rc = err_set(&t->e, PQC_EREFUSED, "not found or not allowed");
+	if (t->rc == PQC_EQUOTA)
+		metric_add(&c->srv->metrics, o->quota != UINT64_MAX ? M_QUOTA_CLIENT : M_QUOTA_DISK,
+			   1);
+	conn_fail(c, t->rc, t->e.msg[0] != '\0' ? t->e.msg : err_meaning(t->rc));
+}
+
+static void opening_done(struct task *t, struct conn *c)
+{
+	struct opening *o = (struct opening *)t;
+	bool committed = false;
+
+	if (o->patience == 0)
+		o->patience = clock_ms() + PATIENCE_MS;
+	if (c != NULL && t->rc == PQC_EAGAIN && clock_ms() < o->patience) {
+		ask_later(o, c);
+		return;
 	}
-	o->t.srv = c->srv;
-	o->t.c = c;
-	c->task = &o->t;
-	old->waiting = o;
-	if (oc != NULL) {
-		conn_fail(oc, PQC_ETEMP, "superseded by a newer connection");
-		put_detach(oc); /* old may be gone now, and o on its way */
-		conn_kick(oc);
+	if (c != NULL && t->rc == PQC_EAGAIN)
+		t->rc = err_set(&t->e, PQC_ETEMP, "another connection still holds this upload");
+	if (c != NULL && t->rc == 0)
+		t->rc = begin_put(o, c, &committed);
+	if (c != NULL && t->rc != 0) {
+		refuse_put(o, c);
+	} else if (c != NULL && committed) {
+		transfer_end(c, R_DONE, 0);
+		conn_finish(c);
 	}
+	opening_free(o);
 }
 
 /* Everything about the request that needs no disk. 0, or an error in e. */
@@ -203,6 +268,9 @@ static int check_request(struct conn *c, const struct msg *m, struct opening *o,
 	    o->header.suite != identity_public(c->srv->id)->suite)
 		return err_set(e, PQC_EPROTO,
 			       "the header is not the client's, or not of this server's suite");
+	if (o->header.part_size > opt->max_part_size ||
+	    (o->header.plain_size != PQX_SIZE_UNKNOWN && o->header.plain_size > opt->max_size))
+		metric_add(&c->srv->metrics, M_QUOTA_SIZE, 1);
 	if (o->header.part_size > opt->max_part_size)
 		return err_set(e, PQC_EQUOTA, "part size %u is larger than this server takes (%u)",
 			       o->header.part_size, opt->max_part_size);
@@ -227,12 +295,14 @@ static int check_space(struct server *s, const struct opening *o, struct err *e)
 		return 0;
 	if (o->header.plain_size != PQX_SIZE_UNKNOWN)
 		need = pqx_body_len(o->header.part_size, o->header.plain_size);
-	if (need + s->o.min_free < need || need + s->o.min_free > free_bytes)
+	if (need + s->o.min_free < need || need + s->o.min_free > free_bytes) {
+		metric_add(&s->metrics, M_QUOTA_DISK, 1);
 		return err_set(e, PQC_EQUOTA,
 			       "the server's disk has no room: %llu bytes needed, %llu free of "
 			       "which %llu are kept",
 			       (unsigned long long)need, (unsigned long long)free_bytes,
 			       (unsigned long long)s->o.min_free);
+	}
 	return 0;
 }
 
@@ -243,23 +313,23 @@ void put_start(struct conn *c, const struct msg *m)
 	struct put *old;
 	int r = PQC_ENOMEM;
 
+	transfer_begin(c, true, m, m->size);
 	if (o == NULL)
 		goto fail;
+	o->again.cb = ask_again;
+	o->quota = access_quota(c->srv->access, c->client_id);
 	buf_init(&o->keyblock, PQX_KEYBLOCK_MAX);
 	memcpy(o->owner, c->client_id, ID_LEN);
 	if ((r = check_request(c, m, o, &e)) != 0 || (r = check_space(c->srv, o, &e)) != 0)
 		goto fail;
 	memcpy(o->name, m->name.p, m->name.n);
-	if (!transfer_enter(c)) {
-		r = err_set(&e, PQC_ETEMP, "the server is busy: too many transfers");
-		goto fail;
-	}
 	o->t.run = opening_run;
 	o->t.done = opening_done;
-	if ((old = find_put(c->srv, &o->header)) != NULL)
-		supersede(old, o, c);
-	else
-		task_start(c, &o->t);
+	old = find_put(c->srv, &o->header);
+	o->after_old = old != NULL;
+	if (old != NULL && old->c != NULL)
+		put_supersede(old);
+	admit(c, &o->t, o->header.file_id);
 	return;
 fail:
 	if (o != NULL)

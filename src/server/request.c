@@ -5,19 +5,28 @@
 #include "base/text.h"
 #include "server/internal.h"
 
+/* Count it and log it. The client is told one thing for every reason. */
+static void refuse(struct conn *c, const char *name)
+{
+	bool known = access_knows(c->srv->access, c->client_id);
+
+	metric_add(&c->srv->metrics, M_AUTH_FAILED, 1);
+	metric_add(&c->srv->metrics, known ? M_REFUSED_RIGHT : M_REFUSED_IDENTITY, 1);
+	log_event(c->srv->log, LOG_WARN, "request.refused",
+		  (struct log_field[]){
+			  log_trace(c),
+			  log_id("client", c->client_id),
+			  log_str("peer", c->peer),
+			  log_name("name", name),
+			  log_str("reason", known ? "no right to this name" : "unknown identity"),
+			  {0}});
+}
+
 bool request_allowed(struct conn *c, unsigned right, const char *name)
 {
 	if (access_allows(c->srv->access, c->client_id, right, name))
 		return true;
-	metric_add(&c->srv->metrics, M_AUTH_FAILED, 1);
-	log_event(c->srv->log, LOG_WARN, "request.refused",
-		  (struct log_field[]){log_id("client", c->client_id),
-				       log_str("peer", c->peer),
-				       log_name("name", name),
-				       log_str("reason", access_knows(c->srv->access, c->client_id)
-								 ? "no right to this name"
-								 : "unknown identity"),
-				       {0}});
+	refuse(c, name);
 	return false;
 }
 
@@ -32,25 +41,6 @@ int request_dek(const struct server *s, const struct pqx_header *h, struct span 
 		r = keyblock_open_kek(kb, h, s->kek, k);
 	keyblock_free(kb);
 	return r;
-}
-
-bool transfer_enter(struct conn *c)
-{
-	if (c->srv->transfers >= c->srv->o.max_transfers)
-		return false;
-	c->srv->transfers++;
-	c->transfer = true;
-	metric_add(&c->srv->metrics, M_ACTIVE, 1);
-	return true;
-}
-
-void transfer_leave(struct conn *c)
-{
-	if (!c->transfer)
-		return;
-	c->transfer = false;
-	c->srv->transfers--;
-	metric_sub(&c->srv->metrics, M_ACTIVE, 1);
 }
 
 /* ---- requests about one object: get, stat, receipt ---- */
@@ -122,10 +112,6 @@ static void lookup_start(struct conn *c, const struct msg *m, const char *name)
 {
 	struct lookup *l;
 
-	if (m->op == OP_GET && !transfer_enter(c)) {
-		conn_fail(c, PQC_ETEMP, "the server is busy: too many transfers");
-		return;
-	}
 	if ((l = calloc(1, sizeof(*l))) == NULL) {
 		conn_fail(c, PQC_ENOMEM, "out of memory");
 		return;
@@ -136,7 +122,12 @@ static void lookup_start(struct conn *c, const struct msg *m, const char *name)
 		memcpy(l->file_id, m->file_id.p, 32);
 	l->t.run = lookup_run;
 	l->t.done = lookup_done;
-	task_start(c, &l->t);
+	if (l->op == OP_GET) {
+		transfer_begin(c, false, m, UINT64_MAX);
+		admit(c, &l->t, NULL);
+	} else {
+		task_start(c, &l->t);
+	}
 }
 
 /* ---- delete ---- */
@@ -332,12 +323,16 @@ void request_start(struct conn *c, const struct msg *m)
 	};
 	struct err e = {0};
 	char name[NAME_MAX_LEN + 1];
-	int r;
+	int r = 0;
 
 	memcpy(name, m->name.p, m->name.n);
 	name[m->name.n] = '\0';
 	if (m->op == OP_LIST) {
-		r = access_knows(c->srv->access, c->client_id) ? 0 : PQC_EREFUSED;
+		/* Who is known sees what it has a right to, which may be nothing. */
+		if (!access_knows(c->srv->access, c->client_id)) {
+			refuse(c, name);
+			r = PQC_EREFUSED;
+		}
 	} else if ((r = name_check(name, m->name.n, &e)) != 0) {
 		conn_fail(c, r, e.msg);
 		return;

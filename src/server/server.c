@@ -2,7 +2,6 @@
  * The server's frame: listening, signals, the bundle of the minute, the
  * sweep, drain and reload. Connections live in conn.c.
  */
-#include <netdb.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stddef.h>
@@ -10,15 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "net/url.h"
 #include "server/internal.h"
 
-#define DISK_THREADS  4
-#define ACCEPT_ROUNDS 64
 #define SWEEP_MS      3600000u
 #define DRAIN_POLL_MS 100
 
@@ -33,11 +28,13 @@ static void rotate(struct timer *t)
 	if (hs_bundle_new(s->id, clock_unix(), &b) == 0) {
 		hs_bundle_unref(s->bundle);
 		s->bundle = b;
+		s->key_ok = true;
 		metric_add(&s->metrics, M_KEY_ROTATIONS, 1);
 	} else {
 		log_event(s->log, LOG_ERROR, "bundle.failed",
 			  (struct log_field[]){log_str("reason", "cannot make a KEM key"), {0}});
 		ms = 1000;
+		s->key_ok = false;
 	}
 	loop_timer_set(s->loop, t, ms);
 }
@@ -105,64 +102,6 @@ void server_empty_trash(struct server *s)
 	pool_submit(s->disk, &s->trash);
 }
 
-/* ---- accept ---- */
-
-static void on_accept(struct watch *w, unsigned ready)
-{
-	struct server *s = ((struct listener *)w)->server;
-	struct sockaddr_storage a;
-	char host[48], port[8], peer[64];
-
-	(void)ready;
-	for (int i = 0; i < ACCEPT_ROUNDS; i++) {
-		socklen_t n = sizeof(a);
-		int fd = accept4(w->fd, (struct sockaddr *)&a, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
-
-		if (fd < 0)
-			return;
-		metric_add(&s->metrics, M_ACCEPTED, 1);
-		if (s->conn_count >= s->o.max_connections) {
-			metric_add(&s->metrics, M_REJECTED, 1);
-			close(fd);
-			continue;
-		}
-		if (getnameinfo((struct sockaddr *)&a, n, host, sizeof(host), port, sizeof(port),
-				NI_NUMERICHOST | NI_NUMERICSERV) != 0)
-			snprintf(peer, sizeof(peer), "unknown");
-		else
-			snprintf(peer, sizeof(peer), strchr(host, ':') ? "[%s]:%s" : "%s:%s", host,
-				 port);
-		conn_accept(s, fd, peer);
-	}
-}
-
-static void stop_listening(struct server *s)
-{
-	for (size_t i = 0; i < s->listening; i++) {
-		loop_watch_del(s->loop, &s->listen[i].w);
-		close(s->listen[i].w.fd);
-	}
-	s->listening = 0;
-}
-
-static int start_listening(struct server *s, struct err *e)
-{
-	for (size_t i = 0; i < s->o.listen_count; i++) {
-		struct listener *l = &s->listen[i];
-		int r = net_listen(s->o.listen[i], false, &l->w.fd, l->address, e);
-
-		if (r != 0)
-			return r;
-		l->server = s;
-		l->w.events = LOOP_READ;
-		l->w.cb = on_accept;
-		s->listening++;
-		if ((r = loop_watch_add(s->loop, &l->w)) != 0)
-			return err_set(e, r, "cannot watch the listening socket");
-	}
-	return 0;
-}
-
 /* ---- signals: drain and reload ---- */
 
 static void close_quiet(struct server *s, bool all)
@@ -171,9 +110,18 @@ static void close_quiet(struct server *s, bool all)
 
 	for (c = s->conns; c != NULL; c = next) {
 		next = c->next;
-		if (all || (!c->transfer && c->task == NULL))
+		if (all || (!c->place.active && !c->monitor && c->task == NULL && c->out.len == 0))
 			conn_close(c);
 	}
+}
+
+/* Has everybody read what was said last: a receipt, or where to go? */
+static bool all_told(const struct server *s)
+{
+	for (const struct conn *c = s->conns; c != NULL; c = c->next)
+		if (!c->monitor && c->out.len > 0)
+			return false;
+	return true;
 }
 
 static void drain_poll(struct timer *t)
@@ -181,9 +129,9 @@ static void drain_poll(struct timer *t)
 	struct server *s = (struct server *)((char *)t - offsetof(struct server, drain));
 
 	if (!s->forced && clock_ms() < s->drain_until) {
-		if (s->transfers == 0 && s->puts == NULL)
+		if (queue_active(s->queue) == 0 && s->puts == NULL && all_told(s))
 			loop_stop(s->loop);
-	} else if (!s->forced && s->transfers > 0) {
+	} else if (!s->forced && queue_active(s->queue) > 0) {
 		struct conn *c, *next;
 
 		s->forced = true;
@@ -209,10 +157,11 @@ static void begin_drain(struct server *s)
 	}
 	s->draining = true;
 	log_event(s->log, LOG_INFO, "server.draining",
-		  (struct log_field[]){log_u64("active_transfers", s->transfers),
+		  (struct log_field[]){log_u64("active_transfers", queue_active(s->queue)),
 				       log_u64("timeout_ms", s->o.drain_ms),
 				       {0}});
-	stop_listening(s);
+	server_stop_listening(s, false);
+	admit_send_away(s);
 	close_quiet(s, false);
 	s->drain_until = clock_ms() + s->o.drain_ms;
 	s->drain.cb = drain_poll;
@@ -251,6 +200,7 @@ static void reload(struct server *s)
 	s->access = a;
 	s->tls = tls;
 	s->o = o;
+	queue_limits(s->queue, &(struct queue_opts){o.max_transfers, o.max_queued});
 	log_event(s->log, LOG_INFO, "reload.done",
 		  (struct log_field[]){log_u64("authorised_identities", access_count(a)), {0}});
 }
@@ -315,6 +265,33 @@ static int make_workers(struct server *s)
 	return pool_new(&s->cpu, &cpu) != 0 ? PQC_ENOMEM : pool_new(&s->disk, &disk);
 }
 
+/* Traces and events, for whoever wants to know. */
+static int start_telling(struct server *s, struct err *e)
+{
+	const struct server_opts *o = &s->o;
+	struct hooks_opts h = {.data_dir = o->data_dir,
+			       .url = o->hook_url,
+			       .command = o->hook_command,
+			       .secret_file = o->hook_secret,
+			       .ca_file = o->hook_ca,
+			       .ttl_ms = o->hook_ttl_ms,
+			       .timeout_ms = 30000,
+			       .log = s->log};
+	char instance[32];
+	struct tracer_opts t = {.endpoint = o->otlp_endpoint,
+				.ca_file = o->otlp_ca,
+				.service_name = "pqc-server",
+				.instance = instance};
+	int r = 0;
+
+	snprintf(instance, sizeof(instance), "%ld", (long)getpid());
+	if (o->otlp_endpoint != NULL)
+		r = tracer_new(&s->tracer, &t, e);
+	if (r == 0 && (o->hook_url != NULL || o->hook_command != NULL))
+		r = hooks_new(&s->hooks, &h, e);
+	return r;
+}
+
 int server_new(struct server **out, const struct server_opts *o, const struct identity *id,
 	       const struct kek *kek, struct logger *log, struct err *e)
 {
@@ -327,9 +304,16 @@ int server_new(struct server **out, const struct server_opts *o, const struct id
 	s->id = id;
 	s->kek = kek;
 	s->log = log;
-	s->signals.fd = -1;
+	s->signals.fd = s->run_dir = -1;
 	s->started = clock_unix();
 	metric_set(&s->metrics, M_START, s->started);
+	s->metrics.off = o->metrics_off;
+	s->parts = parts_new(o->buffer_memory);
+	s->queue = queue_new(&(struct queue_opts){o->max_transfers, o->max_queued});
+	if (s->queue == NULL || s->parts == NULL) {
+		r = err_set(e, PQC_ENOMEM, "out of memory");
+		goto out;
+	}
 	if ((r = store_open(&s->store, o->data_dir, e)) != 0 ||
 	    (r = access_load(o->access_file, &s->access, e)) != 0 ||
 	    (r = load_tls(o, &s->tls, e)) != 0)
@@ -342,22 +326,18 @@ int server_new(struct server **out, const struct server_opts *o, const struct id
 	s->rotate.cb = rotate;
 	rotate(&s->rotate);
 	s->sweep.cb = sweep;
+	s->tell.cb = admit_tell;
 	loop_timer_set(s->loop, &s->sweep, 0);
 	if (s->bundle == NULL)
 		r = err_set(e, PQC_ECRYPTO, "cannot make a KEM key");
-	else
-		r = start_listening(s, e);
+	else if ((r = start_telling(s, e)) == 0 && (r = watchman_start(s, e)) == 0)
+		r = server_listen(s, e);
 out:
 	if (r != 0)
 		server_free(s);
 	else
 		*out = s;
 	return r;
-}
-
-const char *server_address(const struct server *s, size_t i)
-{
-	return i < s->listening ? s->listen[i].address : NULL;
 }
 
 int server_run(struct server *s, struct err *e)
@@ -377,14 +357,19 @@ void server_free(struct server *s)
 {
 	if (s == NULL)
 		return;
-	stop_listening(s);
+	server_stop_listening(s, true);
 	close_quiet(s, true);
-	/* Puts whose connections are gone still record what arrived: let them. */
-	for (int i = 0; s->puts != NULL && i < 100; i++)
+	/* Puts whose connections are gone still record what arrived, events are written: let them. */
+	for (int i = 0; (s->puts != NULL || s->notices > 0) && i < 100; i++)
 		if (loop_once(s->loop, 100) != 0)
 			break;
 	pool_free(s->cpu);
 	pool_free(s->disk);
+	hooks_free(s->hooks);
+	tracer_free(s->tracer, 1000);
+	windows_free(s->windows);
+	watchman_free(s->watchman);
+	parts_free(s->parts);
 	for (size_t i = 0; i < s->aead_count; i++)
 		aead_free(s->aead[i]);
 	free(s->aead);
@@ -392,6 +377,7 @@ void server_free(struct server *s)
 	tls_ctx_unref(s->tls);
 	access_free(s->access);
 	store_close(s->store);
+	queue_free(s->queue);
 	if (s->signals.fd >= 0) {
 		loop_watch_del(s->loop, &s->signals);
 		close(s->signals.fd);

@@ -23,6 +23,17 @@ struct server_opts {
 	const char *const *origins;	/* NULL-terminated; NULL: none */
 	unsigned threads;		/* workers for parts; 0: on the loop's thread */
 	unsigned max_connections, max_transfers;
+	bool metrics_off; /* record nothing */
+	uint64_t
+		buffer_memory; /* bytes of buffers that uploads share, beside one of their own each */
+	uint64_t identity_created, kek_created; /* unix seconds; 0: not known */
+	const char *otlp_endpoint, *otlp_ca;	/* of a trace collector; or NULL */
+	const char *hook_url, *hook_command, *hook_secret, *hook_ca; /* server/hooks.h; or NULL */
+	uint64_t hook_ttl_ms;
+	unsigned max_queued; /* requests that may wait for one of max_transfers */
+	bool reuse_port;     /* other processes take their share of the connections */
+	const char *
+		monitor; /* "ADDR:PORT" for operators' plain HTTP; NULL: listen has what is not confidential */
 	uint32_t max_part_size; /* bytes */
 	uint64_t max_size;	/* plaintext bytes of one object */
 	uint64_t min_free;	/* refuse new uploads that would leave less free */
@@ -43,6 +54,8 @@ struct server;
 int server_new(struct server **out, const struct server_opts *o, const struct identity *id,
 	       const struct kek *kek, struct logger *log, struct err *e) MUST_CHECK;
 const char *server_address(const struct server *s, size_t i);
+/* Of the monitor listener; NULL: none was asked for. */
+const char *server_monitor_address(const struct server *s);
 /* 0: drained and stopped. PQC_ETEMP: the drain timeout ended transfers. */
 int server_run(struct server *s, struct err *e) MUST_CHECK;
 void server_free(struct server *s);

@@ -56,13 +56,16 @@
 	SER(M_PART_NO_SPACE, F_PARTS_REFUSED, "reason=\"no_space\"")                           \
 	SER(M_PART_STORE, F_PARTS_REFUSED, "reason=\"store\"")                                 \
 	FAM(F_TRANSFERS, T_COUNTER, V_U64, "pqc_transfers_total", "",                          \
-	    "Transfers that ended; interrupted: the client may take it up again")              \
+	    "Transfers that ended; interrupted: may be taken up again; refused: the client's " \
+	    "fault")                                                                           \
 	SER(M_PUT_DONE, F_TRANSFERS, "direction=\"put\",result=\"done\"")                      \
 	SER(M_PUT_FAILED, F_TRANSFERS, "direction=\"put\",result=\"failed\"")                  \
 	SER(M_PUT_INTERRUPTED, F_TRANSFERS, "direction=\"put\",result=\"interrupted\"")        \
+	SER(M_PUT_REFUSED, F_TRANSFERS, "direction=\"put\",result=\"refused\"")                \
 	SER(M_GET_DONE, F_TRANSFERS, "direction=\"get\",result=\"done\"")                      \
 	SER(M_GET_FAILED, F_TRANSFERS, "direction=\"get\",result=\"failed\"")                  \
 	SER(M_GET_INTERRUPTED, F_TRANSFERS, "direction=\"get\",result=\"interrupted\"")        \
+	SER(M_GET_REFUSED, F_TRANSFERS, "direction=\"get\",result=\"refused\"")                \
 	ONE(M_RESUMES, T_COUNTER, V_U64, "pqc_resumes_total", "", "Uploads taken up again")    \
 	ONE(M_SUPERSEDED, T_COUNTER, V_U64, "pqc_superseded_total", "",                        \
 	    "Connections of an upload that a newer connection replaced")                       \

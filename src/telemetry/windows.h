@@ -41,7 +41,8 @@
 	X(W_BYTES, "gauge", "pqc_window_bytes_per_second", "bytes_per_second",                     \
 	  "direction (received, sent); " WINDOW_LABEL, "Ciphertext bytes of parts per second")     \
 	X(W_TRANSFERS, "gauge", "pqc_window_transfers_per_second", "transfers_per_second",         \
-	  "result (done, failed, interrupted); " WINDOW_LABEL, "Transfers ended per second")       \
+	  "result (done, failed, interrupted, refused); " WINDOW_LABEL,                            \
+	  "Transfers ended per second")                                                            \
 	X(W_HANDSHAKES, "gauge", "pqc_window_handshakes_per_second", "handshakes_per_second",      \
 	  WINDOW_LABEL, "Completed key exchanges per second")                                      \
 	X(W_QUANTILE, "summary", "pqc_window_quantile_seconds", "seconds",                         \

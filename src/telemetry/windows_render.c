@@ -91,6 +91,8 @@ static void put_transfers(struct render *r, const struct view *v)
 	    window_rate(v->win, M_PUT_FAILED) + window_rate(v->win, M_GET_FAILED));
 	put(r, LABELS("result", "interrupted"),
 	    window_rate(v->win, M_PUT_INTERRUPTED) + window_rate(v->win, M_GET_INTERRUPTED));
+	put(r, LABELS("result", "refused"),
+	    window_rate(v->win, M_PUT_REFUSED) + window_rate(v->win, M_GET_REFUSED));
 }
 
 static void put_handshakes(struct render *r, const struct view *v)

@@ -121,6 +121,11 @@ class Done:
         return self.stdout.decode()
 
     @property
+    def said(self) -> str:
+        """Standard error without what differs each time: the id of the trace."""
+        return re.sub(r" \(trace [0-9a-f]{32}\)", "", self.err)
+
+    @property
     def objects(self) -> list[dict[str, Any]]:
         """Standard output as JSON objects, one a line."""
         return [json.loads(line) for line in self.out.splitlines()]
@@ -254,12 +259,15 @@ class Server:
     """`pqc serve` on a free port of 127.0.0.1, with a data directory that outlives restarts.
 
     tls: a Tls, to serve with its certificate. prefix: words before the program's name. The access
-    file is the data directory's unless access says where it is.
+    file is the data directory's unless access says where it is. beside: another server, started
+    already, whose directory it shares; with --reuse-port its port too.
     """
 
     def __init__(self, directory: Path, *options: str | Path, tls: Tls | None = None,
-                 prefix: Sequence[str | Path] = (), access: Path | None = None):
-        self.data = directory / "data"
+                 prefix: Sequence[str | Path] = (), access: Path | None = None,
+                 beside: Server | None = None):
+        self.data = beside.data if beside else directory / "data"
+        self.beside = beside
         self.options = list(options)
         self.tls, self.prefix, self.access = tls, prefix, access
         if tls:
@@ -267,7 +275,7 @@ class Server:
         if access:
             self.options += ["--access-file", access]
         self.port_file = directory / "port"
-        self.address = ""
+        self.address = self.monitor = ""
         self.log: list[dict[str, Any]] = []  # of all starts
         self._lines: queue.Queue[dict[str, Any] | None] = queue.Queue()
         self._process: subprocess.Popen[bytes] | None = None
@@ -301,6 +309,8 @@ class Server:
         """Start, or start again on the same port; returns when it listens."""
         assert self._process is None
         self.port_file.unlink(missing_ok=True)
+        if self.beside and "--reuse-port" in self.options:
+            self.address = self.beside.address
         self._process = subprocess.Popen(
             [*map(str, self.prefix), str(PROGRAM), "serve", "--listen", self.address or "127.0.0.1:0",
              "--data-dir", str(self.data), "--port-file", str(self.port_file),
@@ -311,7 +321,9 @@ class Server:
         threading.Thread(target=self._read, args=(self._process.stderr, self._lines),
                          daemon=True).start()
         self.wait_for("server.listening")
-        self.address = self.port_file.read_text().split("\n")[0]
+        lines = self.port_file.read_text().splitlines()
+        self.address = lines[0]
+        self.monitor = next((line.split()[1] for line in lines if line.startswith("monitor ")), "")
         return self
 
     @staticmethod
@@ -348,17 +360,22 @@ class Server:
             pass
         return [line for line in self.log if event in (None, line["event"])]
 
-    def http(self, path: str, method: str = "GET") -> tuple[int, dict[str, str], bytes]:
-        """A plain request: status, headers, body."""
+    def http(self, path: str, method: str = "GET", headers: dict[str, str] | None = None,
+             monitor: bool = False) -> tuple[int, dict[str, str], bytes]:
+        """A plain request to the clients' port, or the monitor listener: status, headers, body."""
         connection: http.client.HTTPConnection
-        if self.tls:
+        if monitor:
+            connection = http.client.HTTPConnection("127.0.0.1",
+                                                    int(self.monitor.rsplit(":", 1)[1]),
+                                                    timeout=TIMEOUT)
+        elif self.tls:
             context = ssl.create_default_context(cafile=self.tls.ca)
             connection = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=TIMEOUT,
                                                      context=context)
         else:
             connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=TIMEOUT)
         try:
-            connection.request(method, path)
+            connection.request(method, path, headers=headers or {})
             answer = connection.getresponse()
             return answer.status, dict(answer.getheaders()), answer.read()
         finally:
@@ -368,8 +385,12 @@ class Server:
         return dict(json.loads(self.http("/health")[2]))
 
     def metric(self, name: str) -> int:
-        lines = [line.split() for line in self.http("/metrics")[2].decode().splitlines()]
+        text = self.http("/metrics", monitor=bool(self.monitor))[2].decode()
+        lines = [line.rsplit(" ", 1) for line in text.splitlines()]
         return next(int(float(words[1])) for words in lines if words[0] == name)
+
+    def transfers(self) -> dict[str, Any]:
+        return dict(json.loads(self.http("/transfers", monitor=True)[2]))
 
     def allow(self, who: Pqc | Path | str, rights: str = "all", path: str = "**",
               reload: bool = True) -> Server:

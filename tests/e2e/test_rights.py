@@ -41,7 +41,7 @@ def may(who, server, verb, name, *operands):
         return True
     assert done.code == ABSENT, done
     absent = who.run(verb, *operands, server.url("in/absent" if verb != "send" else "out/absent"))
-    assert (done.code, done.err) == (absent.code, absent.err)
+    assert (done.code, done.said) == (absent.code, absent.said)
     return False
 
 
@@ -85,7 +85,7 @@ def test_without_any_right(place, alice, carol, bob, file, shelf):
         who.fails(ABSENT, "list", place.url())
         for verb, operands in (("get", ["--out", shelf / "no"]), ("send", [file]), ("delete", []),
                                ("receipt", ["--out", shelf / "no"])):
-            answers = {who.run(verb, *operands, place.url(name)).err
+            answers = {who.run(verb, *operands, place.url(name)).said
                        for name in ("in/alice", "out/carol", "in/absent")}
             assert len(answers) == 1, answers
     reasons = {line["client"]: line["reason"] for line in place.events("request.refused")}

@@ -142,19 +142,6 @@ def test_configuration_file_and_reload(make_server, alice, shelf, tmp_path):
     alice.ok("get", server.url("a"), "--out", shelf / "out")
 
 
-def test_too_many_transfers_come_back_later(make_server, alice, make_proxy, shelf):
-    server = make_server("--max-transfers", "1").allow(alice, reload=False).start()
-    alice.knows(server)
-    first, proxy = slow_send(alice, server, make_proxy, random_file(shelf / "source", 12 * MIB))
-    small = random_file(shelf / "small", 10)
-    message = alice.fails(TEMPORARY, "send", small, server.url("b"), "--retry-for", "0s")
-    assert "busy" in message
-    waiting = alice.begin("send", small, server.url("b"))
-    proxy.release()
-    assert first.done().code == OK
-    assert waiting.done().code == OK
-
-
 def bodies(objects):
     """How many objects there are, while some may be going."""
     try:
@@ -208,9 +195,7 @@ def test_port_in_use(known, pqc, tmp_path):
 
 
 def test_several_servers_for_a_directory(known, make_server, alice, tmp_path):
-    second = make_server(name="second")
-    second.data = known.data
-    second.start()
+    second = make_server(name="second", beside=known).start()
     alice.knows(second)
     for first, then in (known, second), (second, known):
         source = random_file(tmp_path / "source", 100_000)

@@ -63,8 +63,8 @@ def test_page(pqc, fake):
     assert "90 done, 6 failed, 0 broken off a minute" in text
     assert "slowed by  the disk, in writes and fsync (80 % of the time)\n" in text
     assert "700.00 GiB used, 300.00 GiB free; full in 44m" in text
-    assert re.search(r"half in +0\.4 ms +12 ms +8\.0 ms +20 ms\n", text)
-    assert re.search(r"95 % in +0\.9 ms +40 ms +30 ms +3\.2s\n", text)
+    assert re.search(r"median +0\.4 ms +12 ms +8\.0 ms +20 ms\n", text)
+    assert re.search(r"p95 +0\.9 ms +40 ms +30 ms +3\.2s\n", text)
     rows = [line.split() for line in lines if re.match("[0-9a-f]{16} ", line)]
     assert [row[0] for row in rows] == ["c2" * 8, "c1" * 8, "d1" * 8]     # the fastest first
     assert rows[0][1:] == ["put", "transfer", "1.00", "GiB", "50", "%", "80.0", "MB/s", "1m03s"]
@@ -127,7 +127,7 @@ def test_what_is_not_told_is_not_made_up(pqc, fake):
     monitor.answers["/transfers"] = {}
     text = once(pqc, monitor)
     assert "in 0.0 B/s" in text and "no transfer is under way" in text and "full in" not in text
-    assert re.search(r"half in +- +- +- +-\n", text)
+    assert re.search(r"median +- +- +- +-\n", text)
 
 
 @pytest.mark.parametrize("share, advised", [(0.8, True), (0.08, False), (None, True)])
@@ -323,7 +323,7 @@ def test_processes_together(pqc, fake, tmp_path):
     assert "2 of 2 processes" in text and "up 1m00s" in text
     assert "4 of 128 slots busy, 2 waiting" in text and "in 360.0 MB/s, out 4.0 MB/s" in text
     assert "300.00 GiB free" in text                # one disk
-    assert re.search(r"half in +0\.8 ms +24 ms", text)      # the slower one
+    assert re.search(r"median +0\.8 ms +24 ms", text)      # the slower one
     assert "slowed by  the processor" in text       # of the one that moves more
     both = pqc.json("top", "--once", env={"PQC_DATA_DIR": str(tmp_path)})
     assert [p["pid"] for p in both["processes"]] == [101, 202]

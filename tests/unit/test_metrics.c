@@ -135,8 +135,8 @@ static const struct {
 	{"pqc_part_bytes_total", "direction", "received sent"},
 	{"pqc_parts_total", "direction", "received sent"},
 	{"pqc_parts_refused_total", "reason", "malformed tag mismatch too_large no_space store"},
-	{"pqc_transfers_total", "direction=\"put\",result", "done failed interrupted"},
-	{"pqc_transfers_total", "direction=\"get\",result", "done failed interrupted"},
+	{"pqc_transfers_total", "direction=\"put\",result", "done failed interrupted refused"},
+	{"pqc_transfers_total", "direction=\"get\",result", "done failed interrupted refused"},
 	{"pqc_queue_left_total", "reason", "vanished refused drained"},
 	{"pqc_quota_refusals_total", "scope", "client disk size"},
 	{"pqc_requests_refused_total", "reason", "unknown_identity no_right"},
@@ -666,8 +666,8 @@ static void the_reference_names_them_all(void **state)
 		assert_int_equal(times(text, cell), 1);
 	}
 	assert_int_equal(times(text, "\n| `"), rows);
-	assert_non_null(
-		strstr(text, "| direction (put, get); result (done, failed, interrupted) |"));
+	assert_non_null(strstr(
+		text, "| direction (put, get); result (done, failed, interrupted, refused) |"));
 	/* four cells in every row: no text has a bar in it */
 	assert_int_equal(times(text, "|"), 5 * (rows + 6));
 	buf_free(&b);

@@ -363,7 +363,7 @@ static void json_has_what_the_text_has(void **state)
 	text = render(f, S(10), METRICS_TEXT);
 	for (const char *p = text; *p != '\0'; p = next_line(p))
 		lines += *p != '#';
-	assert_int_equal(lines, 3 * (2 + 3 + 1 + 27 + 4 + 5));
+	assert_int_equal(lines, 3 * (2 + 4 + 1 + 27 + 4 + 5));
 	all = json_loads(render(f, S(10), METRICS_JSON), 0, NULL);
 	assert_int_equal(json_array_size(all), lines);
 	json_array_foreach(all, i, point)
