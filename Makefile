@@ -55,6 +55,7 @@ demo: all
 bench: all
 	@scripts/setup bench
 	@bench/run
+	@bench/scrape
 
 fuzz:
 	@scripts/setup test

@@ -24,12 +24,12 @@ class Pqc:
     def __call__(self, *words):
         return call(self.place.pqc, *words, env=self.env)
 
-    def serve(self, name):
+    def serve(self, name, *options):
         """A server with an empty store: (Server, directory, URL for an object)."""
         data, port = self.dir / name, free_port()
         server = self.place.server(f"pqc-{name}", [
-            self.place.pqc, "serve", "--listen", f"127.0.0.1:{port}", "--data-dir", data], port,
-            self.env)
+            self.place.pqc, "serve", "--listen", f"127.0.0.1:{port}", "--data-dir", data,
+            *options], port, self.env)
         data.mkdir(mode=0o700)
         self("trust", "allow", "--data-dir", data, self.home / "identity.pub", "--rights", "all",
              "--path", "**")
@@ -52,13 +52,18 @@ def empty(store):
             shutil.rmtree(shard)
 
 
-def send_cases(place):
+def send_case(place, name, what, *options):
     pqc = Pqc(place)
-    server, data, url = pqc.serve("send")
-    yield Case("send", ("send",), "pqc, one connection, durable by itself",
-               [place.pqc, "send", place.source, url, "--json"], place.source,
-               pqc.dir / "nothing", None, server, sync=False, env=pqc.env,
-               clean=lambda: empty(data), refine=received_earlier)
+    server, data, url = pqc.serve(name, *options)
+    return Case(name, ("send",), what, [place.pqc, "send", place.source, url, "--json"],
+                place.source, pqc.dir / "nothing", None, server, sync=False, env=pqc.env,
+                clean=lambda: empty(data), refine=received_earlier)
+
+
+def send_cases(place):
+    yield send_case(place, "send", "pqc, one connection, durable by itself")
+    yield send_case(place, "no-metrics", "the same to a server that counts and times nothing",
+                    "--no-metrics")
 
 
 def get_cases(place):
