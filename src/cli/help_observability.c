@@ -223,6 +223,18 @@ static void spans(void)
 	}
 }
 
+static void alerts(void)
+{
+	heading("Alerts", NULL);
+	prose("The rules are in infra/monitoring/pqc_alerts.yml. Each name has a section in "
+	      "[runbooks.md](runbooks.md): what it means for users, where to look, what to do, "
+	      "when "
+	      "it heals. A name with two severities is one trouble in two grades.");
+	printf("\n| alert | severity | what it says |\n|---|---|---|\n");
+	for (const struct catalog_alert *c = catalog_alerts; c->name != NULL; c++)
+		printf("| `%s` | %s | %s |\n", c->name, c->severity, c->meaning);
+}
+
 int help_observability(struct err *e)
 {
 	int rc;
@@ -238,5 +250,6 @@ int help_observability(struct err *e)
 		return rc;
 	events();
 	spans();
+	alerts();
 	return 0;
 }

@@ -1,7 +1,7 @@
 /*
- * What the program tells of itself but metrics: log events and their fields, spans, health checks.
- * docs/observability.md is made from these tables; scripts/check-observability compares them with
- * the sources.
+ * What the program tells of itself but metrics: log events and their fields, spans, health checks,
+ * and the alerts that are made from it. docs/observability.md is made from these tables;
+ * scripts/check-observability compares them with the sources.
  */
 #ifndef PQC_TELEMETRY_CATALOG_H
 #define PQC_TELEMETRY_CATALOG_H
@@ -33,5 +33,10 @@ struct catalog_check {
 	const char *advice;		  /* what to do about it, without a full stop */
 };
 extern const struct catalog_check catalog_checks[];
+
+struct catalog_alert {
+	const char *name, *severity, *meaning;
+};
+extern const struct catalog_alert catalog_alerts[];
 
 #endif
