@@ -268,9 +268,6 @@ static int check_request(struct conn *c, const struct msg *m, struct opening *o,
 	    o->header.suite != identity_public(c->srv->id)->suite)
 		return err_set(e, PQC_EPROTO,
 			       "the header is not the client's, or not of this server's suite");
-	if (o->header.part_size > opt->max_part_size ||
-	    (o->header.plain_size != PQX_SIZE_UNKNOWN && o->header.plain_size > opt->max_size))
-		metric_add(&c->srv->metrics, M_QUOTA_SIZE, 1);
 	if (o->header.part_size > opt->max_part_size)
 		return err_set(e, PQC_EQUOTA, "part size %u is larger than this server takes (%u)",
 			       o->header.part_size, opt->max_part_size);
@@ -295,14 +292,12 @@ static int check_space(struct server *s, const struct opening *o, struct err *e)
 		return 0;
 	if (o->header.plain_size != PQX_SIZE_UNKNOWN)
 		need = pqx_body_len(o->header.part_size, o->header.plain_size);
-	if (need + s->o.min_free < need || need + s->o.min_free > free_bytes) {
-		metric_add(&s->metrics, M_QUOTA_DISK, 1);
+	if (need + s->o.min_free < need || need + s->o.min_free > free_bytes)
 		return err_set(e, PQC_EQUOTA,
 			       "the server's disk has no room: %llu bytes needed, %llu free of "
 			       "which %llu are kept",
 			       (unsigned long long)need, (unsigned long long)free_bytes,
 			       (unsigned long long)s->o.min_free);
-	}
 	return 0;
 }
 
@@ -320,7 +315,11 @@ void put_start(struct conn *c, const struct msg *m)
 	o->quota = access_quota(c->srv->access, c->client_id);
 	buf_init(&o->keyblock, PQX_KEYBLOCK_MAX);
 	memcpy(o->owner, c->client_id, ID_LEN);
-	if ((r = check_request(c, m, o, &e)) != 0 || (r = check_space(c->srv, o, &e)) != 0)
+	if ((r = check_request(c, m, o, &e)) == PQC_EQUOTA)
+		metric_add(&c->srv->metrics, M_QUOTA_SIZE, 1);
+	if (r == 0 && (r = check_space(c->srv, o, &e)) == PQC_EQUOTA)
+		metric_add(&c->srv->metrics, M_QUOTA_DISK, 1);
+	if (r != 0)
 		goto fail;
 	memcpy(o->name, m->name.p, m->name.n);
 	o->t.run = opening_run;
