@@ -126,7 +126,7 @@ static void note_due(struct spool_list *l, const char *name)
 		i--;
 	for (; i > 0 && strcmp(name, l->due[i - 1]) < 0; i--)
 		memcpy(l->due[i], l->due[i - 1], EVENT_NAME_MAX);
-	snprintf(l->due[i], EVENT_NAME_MAX, "%s", name);
+	snprintf(l->due[i], EVENT_NAME_MAX, "%.*s", EVENT_NAME_MAX - 1, name);
 }
 
 static void look_at(struct spool *s, const char *name, const char *kind, struct spool_list *l)

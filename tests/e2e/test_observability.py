@@ -25,6 +25,22 @@ const struct catalog_span catalog_spans[] = {
 	{"verify", "put", "internal", "", "A part."},
 	{NULL, NULL, NULL, NULL, NULL},
 };
+const struct catalog_alert catalog_alerts[] = {
+	{"PqcSlow", "warning or critical", "Slow."},
+	{NULL, NULL, NULL},
+};
+'''
+RULES = '''
+groups:
+  - name: one
+    rules:
+      - alert: PqcSlow
+        expr: x > 1
+        labels: {severity: warning}
+      - alert: PqcSlow
+        expr: x > 2
+        for: 1m
+        labels: {severity: critical}
 '''
 SOURCE = '''
 /* log_event(l, LOG_INFO, "a.comment", NULL); */
@@ -55,10 +71,11 @@ static void spans(struct tracer *t)
 
 @pytest.fixture
 def check(tmp_path):
-    def run(catalog=CATALOG, source=SOURCE):
-        for directory, name, text in (("telemetry", "catalog.c", catalog), ("server", "a.c", source)):
-            (tmp_path / "src" / directory).mkdir(parents=True, exist_ok=True)
-            (tmp_path / "src" / directory / name).write_text(text)
+    def run(catalog=CATALOG, source=SOURCE, rules=RULES):
+        for name, text in (("src/telemetry/catalog.c", catalog), ("src/server/a.c", source),
+                           ("infra/monitoring/pqc_alerts.yml", rules)):
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).write_text(text)
         done = subprocess.run([TOP / "scripts" / "check-observability", tmp_path],
                               capture_output=True, text=True)
         assert (done.returncode == 0) == (done.stdout + done.stderr == "")
@@ -112,3 +129,12 @@ def test_the_reference_names_everything(pqc):
     for name in re.findall(r'^\t\{"([^"]+)",', (TOP / "src/telemetry/catalog.c").read_text(), re.M):
         assert f"| `{name}` |" in text
     assert max(len(line) for line in text.splitlines() if not line.startswith("|")) <= 100
+
+
+@pytest.mark.parametrize("old, new, says", [
+    ("PqcSlow", "PqcSlower", "alert PqcSlower warning: not in"),
+    ("severity: critical", "severity: info", "alert PqcSlow critical: no source has it"),
+    ("severity: critical", "severity: info", "alert PqcSlow info: not in"),
+])
+def test_alerts_that_differ(check, old, new, says):
+    assert says in check(rules=RULES.replace(old, new))
