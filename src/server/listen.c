@@ -132,6 +132,7 @@ static int listen_unix(struct server *s, struct err *e)
 
 int server_listen(struct server *s, struct err *e)
 {
+	struct err why = {0};
 	int r;
 
 	for (size_t i = 0; i < s->o.listen_count; i++)
@@ -139,7 +140,11 @@ int server_listen(struct server *s, struct err *e)
 			return r;
 	if (s->o.monitor != NULL && (r = listen_at(s, s->o.monitor, true, e)) != 0)
 		return r;
-	return listen_unix(s, e);
+	/* Some shared file systems have no sockets: transfers need none. */
+	if (listen_unix(s, &why) != 0)
+		log_event(s->log, LOG_WARN, "socket.failed",
+			  (struct log_field[]){log_str("reason", why.msg), {0}});
+	return 0;
 }
 
 /* Those who are in the backlog have connected already: they are taken, and told. */

@@ -58,6 +58,9 @@ const struct catalog_event catalog_events[] = {
 	 "duration_seconds queue_seconds throughput_mbps pqc_algorithm result code name",
 	 "The access line: one for each transfer, at its end, whatever the end."},
 	/* ---- the store ---- */
+	{"socket.failed", "warn", "reason",
+	 "There is no socket for operators in DIR/run, so pqc top needs --metrics-listen and a "
+	 "URL."},
 	{"store.failed", "error", "name reason", "The disk failed to give or take something."},
 	{"sweep.done", "info", "removed",
 	 "Unfinished uploads older than --upload-ttl were removed."},

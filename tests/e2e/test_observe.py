@@ -134,6 +134,16 @@ def test_the_socket_of_a_killed_server_goes(known):
     assert len(set(run.glob("*.sock"))) == 1 and not set(run.glob("*.sock")) & dead
 
 
+def test_a_directory_that_has_no_sockets(make_server, alice, shelf):
+    """Some shared file systems have none: transfers need none."""
+    server = make_server()
+    server.data.mkdir(mode=0o700)
+    (server.data / "run").write_text("in the way")
+    server.allow(alice, reload=False).start()
+    assert "run" in server.events("socket.failed")[0]["reason"]
+    alice.knows(server).ok("send", random_file(shelf / "source", 1000), server.url("f"))
+
+
 def test_health_says_what_is_wrong(make_server, alice, tmp_path):
     config = tmp_path / "server.conf"
     config.write_text("min-free = 1M\n")
