@@ -18,7 +18,7 @@ from forge import person
 from harness import INTEGRITY, INTERRUPTED, OK, QUOTA, REFUSED, TEMPORARY, Running, until
 from liar import PATIENCE, Victim, ended, harmless, lying, running, store
 from pqp_program import upload
-from pqp_server import PING, TURN, Done, Peer, Server
+from pqp_server import TURN, Done, Peer, Server
 
 pytestmark = pytest.mark.asan
 
