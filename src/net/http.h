@@ -19,8 +19,8 @@ struct http_request {
 	bool upgrade;		      /* a well-formed RFC 6455 section 4.1 upgrade, version 13 */
 	bool upgrade_asked;	      /* Upgrade: websocket, well-formed or not */
 	char ws_key[32];
-	char origin[256]; /* empty: none */
-	char accept[256];
+	char origin[256];  /* empty: none */
+	char accept[1024]; /* longer ones are cut */
 	bool keep_alive;
 };
 /*

@@ -89,7 +89,7 @@ void admit(struct conn *c, struct task *t, const uint8_t *again)
 		c->waited = true;
 		log_event(s->log, LOG_INFO, "queue.entered",
 			  (struct log_field[]){log_trace(c),
-					       log_id("client", c->client_id),
+					       log_id("client_id", c->client_id),
 					       log_u64("waiting", queue_waiting(s->queue)),
 					       {0}});
 		c->op = &wait_op;
@@ -106,7 +106,7 @@ static void left(const struct conn *c)
 	metric_add(&s->metrics, s->draining ? M_QUEUE_DRAINED : M_QUEUE_VANISHED, 1);
 	log_event(s->log, LOG_INFO, "queue.left",
 		  (struct log_field[]){log_trace(c),
-				       log_id("client", c->client_id),
+				       log_id("client_id", c->client_id),
 				       log_str("reason", s->draining ? "drained" : "vanished"),
 				       log_u64("waited_ms", clock_ms() - c->place.since_ms),
 				       {0}});

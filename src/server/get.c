@@ -153,7 +153,7 @@ static void op_detach(struct conn *c)
 	log_event(c->srv->log, LOG_INFO, done ? "get.done" : "get.interrupted",
 		  (struct log_field[]){log_trace(c),
 				       log_name("name", object_info(g->o)->name),
-				       log_id("client", c->client_id),
+				       log_id("client_id", c->client_id),
 				       log_u64("sent_bytes", g->sent),
 				       log_u64("milliseconds", clock_ms() - g->began),
 				       {0}});
@@ -209,7 +209,7 @@ void get_start(struct conn *c, struct object *o)
 	log_event(c->srv->log, LOG_INFO, "get.begun",
 		  (struct log_field[]){log_trace(c),
 				       log_name("name", object_info(o)->name),
-				       log_id("client", c->client_id),
+				       log_id("client_id", c->client_id),
 				       log_str("peer", c->peer),
 				       log_u64("bytes", object_info(o)->size),
 				       {0}});

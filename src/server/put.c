@@ -38,7 +38,7 @@ void put_fail(struct put *p, int code, const char *text)
 	log_event(p->srv->log, LOG_WARN, "put.failed",
 		  (struct log_field[]){log_str("trace_id", p->about.trace_id),
 				       log_name("name", p->name),
-				       log_id("client", p->owner),
+				       log_id("client_id", p->owner),
 				       log_id("file_id", p->about.file_id),
 				       log_str("code", err_name(code)),
 				       log_str("reason", text),
@@ -176,7 +176,7 @@ void put_supersede(struct put *p)
 	metric_add(&p->srv->metrics, M_SUPERSEDED, 1);
 	log_event(p->srv->log, LOG_INFO, "put.superseded",
 		  (struct log_field[]){log_str("trace_id", p->about.trace_id),
-				       log_id("client", p->owner),
+				       log_id("client_id", p->owner),
 				       log_id("file_id", p->about.file_id),
 				       log_str("peer", c->peer),
 				       {0}});

@@ -101,7 +101,7 @@ static void commit_done(struct job *j)
 		log_event(s->log, LOG_INFO, "put.done",
 			  (struct log_field[]){log_str("trace_id", p->about.trace_id),
 					       log_name("name", p->name),
-					       log_id("client", p->owner),
+					       log_id("client_id", p->owner),
 					       log_id("file_id", upload_header(p->up)->file_id),
 					       log_u64("bytes", p->signed_by_client.plain_size),
 					       log_u64("received_bytes", p->bytes_in),

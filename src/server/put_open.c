@@ -179,7 +179,7 @@ static void log_opened(const struct conn *c, const struct opening *o)
 	log_event(c->srv->log, LOG_INFO, o->resume ? "put.resumed" : "put.begun",
 		  (struct log_field[]){log_trace(c),
 				       log_name("name", o->name),
-				       log_id("client", o->owner),
+				       log_id("client_id", o->owner),
 				       log_str("peer", c->peer),
 				       log_id("file_id", o->header.file_id),
 				       log_u64("held_parts", partset_count(&o->held)),
@@ -191,7 +191,7 @@ static void log_not_opened(const struct conn *c, const struct opening *o)
 	log_event(c->srv->log, LOG_WARN, "put.not_opened",
 		  (struct log_field[]){log_trace(c),
 				       log_name("name", o->name),
-				       log_id("client", o->owner),
+				       log_id("client_id", o->owner),
 				       log_str("code", err_name(o->t.rc)),
 				       log_str("reason", o->t.e.msg),
 				       {0}});

@@ -15,7 +15,7 @@ static void refuse(struct conn *c, const char *name)
 	log_event(c->srv->log, LOG_WARN, "request.refused",
 		  (struct log_field[]){
 			  log_trace(c),
-			  log_id("client", c->client_id),
+			  log_id("client_id", c->client_id),
 			  log_str("peer", c->peer),
 			  log_name("name", name),
 			  log_str("reason", known ? "no right to this name" : "unknown identity"),
@@ -154,7 +154,7 @@ static void delete_done(struct task *t, struct conn *c)
 		server_empty_trash(t->srv);
 		log_event(t->srv->log, LOG_INFO, "delete.done",
 			  (struct log_field[]){
-				  log_name("name", d->name), log_id("client", d->owner), {0}});
+				  log_name("name", d->name), log_id("client_id", d->owner), {0}});
 	}
 	if (c != NULL && t->rc == 0 && conn_reply(c, &m) == 0)
 		conn_finish(c);

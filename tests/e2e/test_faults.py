@@ -362,7 +362,7 @@ def test_a_client_without_rights(known, bob, shelf):
     for command in (["send", source], ["get"], ["delete"], ["receipt"]):
         bob.fails(ABSENT, *command, known.url("x"), cwd=shelf)
     assert names_of_store(known) == []
-    assert all(line["client"] == bob.id for line in known.events("request.refused"))
+    assert all(line["client_id"] == bob.id for line in known.events("request.refused"))
     assert len(known.events("request.refused")) == 4
 
 
