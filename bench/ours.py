@@ -24,15 +24,16 @@ class Pqc:
     def __call__(self, *words):
         return call(self.place.pqc, *words, env=self.env)
 
-    def serve(self, name, *options):
-        """A server with an empty store: (Server, directory, URL for an object)."""
-        data, port = self.dir / name, free_port()
+    def serve(self, name, *options, store=None):
+        """A server with an empty store, or that of another one: (Server, directory, URL for an object)."""
+        data, port = self.dir / (store or name), free_port()
         server = self.place.server(f"pqc-{name}", [
             self.place.pqc, "serve", "--listen", f"127.0.0.1:{port}", "--data-dir", data,
             *options], port, self.env)
-        data.mkdir(mode=0o700)
-        self("trust", "allow", "--data-dir", data, self.home / "identity.pub", "--rights", "all",
-             "--path", "**")
+        if not data.exists():
+            data.mkdir(mode=0o700)
+            self("trust", "allow", "--data-dir", data, self.home / "identity.pub", "--rights",
+                 "all", "--path", "**")
         server.start()
         self("trust", "add", f"127.0.0.1:{port}", data / "identity.pub")
         return server, data, f"pqc://127.0.0.1:{port}/file"
@@ -53,8 +54,9 @@ def empty(store):
 
 
 def send_case(place, name, what, *options):
+    """All to one store: where on a disk a file comes to lie makes a difference of some per cent."""
     pqc = Pqc(place)
-    server, data, url = pqc.serve(name, *options)
+    server, data, url = pqc.serve(name, *options, store="send")
     return Case(name, ("send",), what, [place.pqc, "send", place.source, url, "--json"],
                 place.source, pqc.dir / "nothing", None, server, sync=False, env=pqc.env,
                 clean=lambda: empty(data), refine=received_earlier)
