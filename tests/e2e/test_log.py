@@ -36,7 +36,7 @@ def test_names_are_not_logged(known, alice, bob, file):
     done = next(line for line in lines if line["event"] == "put.done")
     assert len(done["file_id"]) == 64
     refused = [line for line in lines if line["event"] == "request.refused"]
-    assert refused and all(line["client"] == bob.id for line in refused)
+    assert refused and all(line["client_id"] == bob.id for line in refused)
 
 
 def test_names_are_logged_on_request(make_server, alice, bob, file):

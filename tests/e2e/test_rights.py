@@ -88,7 +88,7 @@ def test_without_any_right(place, alice, carol, bob, file, shelf):
             answers = {who.run(verb, *operands, place.url(name)).said
                        for name in ("in/alice", "out/carol", "in/absent")}
             assert len(answers) == 1, answers
-    reasons = {line["client"]: line["reason"] for line in place.events("request.refused")}
+    reasons = {line["client_id"]: line["reason"] for line in place.events("request.refused")}
     assert reasons[bob.id] == "unknown identity"
     assert not (shelf / "no").exists()
     assert len(listed(alice, place)) == 4
