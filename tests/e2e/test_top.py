@@ -576,6 +576,8 @@ def test_top_real(known, alice, make_proxy, pqc, shelf):
     sending = alice.begin("send", random_file(shelf / "source", 12 * MIB),
                           known.url("slow", through=proxy))
     assert proxy.held.wait(60)
+    # What the proxy has passed on is on its way: the server need not have a part of it yet.
+    until(lambda: known.metric('pqc_parts_total{direction="received"}') > 0, "a part")
     one = pqc.json("top", "--once", "--data-dir", known.data)
     assert one["status"] == "healthy" and one["active_transfers"] == 1
     only, = one["active"]
