@@ -276,12 +276,11 @@ static void on_timer(struct timer *t)
 {
 	struct conn *c = (struct conn *)((char *)t - offsetof(struct conn, timer));
 	uint64_t now = clock_ms(), silent = now - c->heard;
-	bool hello = c->phase <= PHASE_REQUEST;
+	bool late = c->phase <= PHASE_REQUEST && now - c->accepted / 1000000 >= HANDSHAKE_MS;
 
-	if (hello && c->ws != NULL && now - c->opened >= HANDSHAKE_MS)
+	if (late && c->ws != NULL)
 		metric_add(&c->srv->metrics, M_HS_TIMEOUT, 1);
-	if (c->lingering || (hello && now - c->opened >= HANDSHAKE_MS) ||
-	    (silent >= IDLE_MS && c->task == NULL)) {
+	if (c->lingering || late || (silent >= IDLE_MS && c->task == NULL)) {
 		conn_close(c);
 		return;
 	}
@@ -306,7 +305,7 @@ void conn_accept(struct listener *l, int fd, const char *peer)
 	c->srv = s;
 	c->monitor = l->monitor;
 	c->phase = tls != NULL ? PHASE_TLS : PHASE_HTTP;
-	c->heard = c->opened = clock_ms();
+	c->heard = clock_ms();
 	c->accepted = clock_ns();
 	buf_init(&c->in, HTTP_HEAD_MAX + 4096);
 	buf_init(&c->out, OUT_MAX);

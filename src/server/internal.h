@@ -127,10 +127,9 @@ struct conn {
 	struct session *session;
 	uint8_t client_id[ID_LEN];
 	const struct op *op;
-	void *state;	   /* the op's */
-	struct task *task; /* a disk task under way for this connection */
-	uint64_t heard;	   /* clock_ms of the last byte read */
-	uint64_t opened;
+	void *state;	      /* the op's */
+	struct task *task;    /* a disk task under way for this connection */
+	uint64_t heard;	      /* clock_ms of the last byte read */
 	uint64_t accepted;    /* clock_ns */
 	uint64_t exchange_ns; /* our work for the handshake */
 	uint64_t mark;	      /* clock_ns: up to here its waiting was counted */
@@ -138,7 +137,6 @@ struct conn {
 	bool behind;	      /* it waits for us, not for the peer */
 	bool waited;	      /* in the queue */
 	struct transfer t;
-	unsigned want_write;	 /* LOOP_* a blocked write waits for */
 	struct ws_event pending; /* WS_EV_DATA the op had no room for yet, else WS_EV_NONE */
 	bool mid_frame; /* the op is in the middle of writing a frame: nothing may come between */
 	bool close_after_out;

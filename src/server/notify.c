@@ -4,8 +4,6 @@
 
 #include "server/internal.h"
 
-#define EVENT_MAX 65536
-
 struct notice {
 	struct job job;
 	struct server *s;
@@ -46,7 +44,7 @@ void server_post_failed(struct conn *c, enum transfer_result result, int code)
 	n->s = c->srv;
 	n->s->notices++;
 	memcpy(n->trace_id, c->t.trace_id, sizeof(n->trace_id));
-	buf_init(&n->json, EVENT_MAX);
+	buf_init(&n->json, HOOKS_EVENT_MAX);
 	transfer_event_json(&ev, &n->json);
 	n->job = (struct job){.run = notice_run, .done = notice_done};
 	pool_submit(c->srv->disk, &n->job);

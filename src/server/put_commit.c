@@ -28,8 +28,8 @@ static int make_receipt(struct put *p, struct err *e)
 /* The events of what is durable now. An event that is lost is no reason to take a file back. */
 static void post_events(struct put *p)
 {
-	struct buf pem = BUF_INIT(65536), received = BUF_INIT(EVENT_MAX),
-		   receipt = BUF_INIT(EVENT_MAX);
+	struct buf pem = BUF_INIT(65536), received = BUF_INIT(HOOKS_EVENT_MAX),
+		   receipt = BUF_INIT(HOOKS_EVENT_MAX);
 	struct span m = upload_manifest(p->up), r = upload_receipt(p->up);
 	struct transfer_event ev = {.t = &p->about, .client_id = p->owner, .result = "done"};
 	struct err e = {0};

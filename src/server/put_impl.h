@@ -9,7 +9,6 @@
 #define SLOTS	  6
 #define WINDOW	  512
 #define BATCH_MAX 1024 /* parts in one flush */
-#define EVENT_MAX 131072
 
 struct slot {
 	struct job job;
