@@ -15,7 +15,7 @@ struct meaning {
 };
 
 static const struct meaning meanings[] = {
-#define X(code, sym, name, exit_code, help) {code, exit_code, name, help},
+#define X(code, name, exit_code, help) {code, exit_code, name, help},
 	PQC_ERROR_LIST(X)
 #undef X
 };

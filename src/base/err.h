@@ -7,39 +7,34 @@
 #ifndef PQC_BASE_ERR_H
 #define PQC_BASE_ERR_H
 
-/*      code  symbol            name                 exit  meaning */
-#define PQC_ERROR_LIST(X)                                                                         \
-	X(-1, PQC_EFAIL, "failed", 1, "failed for a reason of its own; see the message")          \
-	X(-2, PQC_EUSAGE, "usage", 2, "the command line is not understood")                       \
-	X(-3, PQC_ENOTFOUND, "not-found", 3, "no such object, file or key")                       \
-	X(-4, PQC_EREFUSED, "refused", 4, "identity or permission refused")                       \
-	X(-5, PQC_ETEMP, "temporary", 5, "temporary failure; trying again may help")              \
-	X(-6, PQC_EINTEGRITY, "integrity", 6, "damaged, edited, truncated or wrongly keyed data") \
-	X(-7, PQC_EQUOTA, "quota", 7, "out of space, quota or size limit")                        \
-	X(-8, PQC_ECONFIG, "configuration", 8, "a configuration value or file is wrong")          \
-	X(-9, PQC_ENOMEM, "no-memory", 1, "memory allocation failed")                             \
-	X(-10, PQC_EIO, "io", 1, "a read or write of a file failed")                              \
-	X(-11, PQC_ECRYPTO, "crypto-internal", 1, "the cryptographic library failed")             \
-	X(-12, PQC_EPROTO, "protocol", 6, "the peer broke the protocol")                          \
-	X(-13, PQC_ENOKEY, "no-key", 4, "no key at hand opens this")                              \
-	X(-14, PQC_EPASSPHRASE, "passphrase", 4, "wrong or missing passphrase")                   \
-	X(-15, PQC_ECHANGED, "source-changed", 6, "the source file changed while it was read")    \
-	X(-16, PQC_EEXIST, "exists", 4, "the target is there already")                            \
-	X(-17, PQC_EUNKNOWN_SERVER, "unknown-server", 4, "the server's identity is not pinned")   \
-	X(-18, PQC_EIDENTITY_CHANGED, "identity-changed", 4, "the server's identity is another")  \
-	X(-19, PQC_ENAME, "bad-name", 2, "a name that is not allowed")                            \
-	X(-20, PQC_ETOOBIG, "too-big", 7, "larger than the limit")                                \
-	X(-21, PQC_EAGAIN, "again", 5, "not ready yet")                                           \
-	X(-22, PQC_ECLOSED, "closed", 5, "the connection ended")                                  \
-	X(-23, PQC_ETIMEOUT, "timeout", 5, "no progress for too long")                            \
-	X(-24, PQC_EINTERRUPTED, "interrupted", 130, "interrupted")
+#include "pqc.h" /* enum pqc_code */
 
-enum pqc_errno {
-	PQC_OK = 0,
-#define X(code, sym, name, exit_code, help) sym = code,
-	PQC_ERROR_LIST(X)
-#undef X
-};
+/*        code    name    exit    meaning */
+#define PQC_ERROR_LIST(X)                                                                     \
+	X(PQC_EFAIL, "failed", 1, "failed for a reason of its own; see the message")          \
+	X(PQC_EUSAGE, "usage", 2, "the command line is not understood")                       \
+	X(PQC_ENOTFOUND, "not-found", 3, "no such object, file or key")                       \
+	X(PQC_EREFUSED, "refused", 4, "identity or permission refused")                       \
+	X(PQC_ETEMP, "temporary", 5, "temporary failure; trying again may help")              \
+	X(PQC_EINTEGRITY, "integrity", 6, "damaged, edited, truncated or wrongly keyed data") \
+	X(PQC_EQUOTA, "quota", 7, "out of space, quota or size limit")                        \
+	X(PQC_ECONFIG, "configuration", 8, "a configuration value or file is wrong")          \
+	X(PQC_ENOMEM, "no-memory", 1, "memory allocation failed")                             \
+	X(PQC_EIO, "io", 1, "a read or write of a file failed")                               \
+	X(PQC_ECRYPTO, "crypto-internal", 1, "the cryptographic library failed")              \
+	X(PQC_EPROTO, "protocol", 6, "the peer broke the protocol")                           \
+	X(PQC_ENOKEY, "no-key", 4, "no key at hand opens this")                               \
+	X(PQC_EPASSPHRASE, "passphrase", 4, "wrong or missing passphrase")                    \
+	X(PQC_ECHANGED, "source-changed", 6, "the source file changed while it was read")     \
+	X(PQC_EEXIST, "exists", 4, "the target is there already")                             \
+	X(PQC_EUNKNOWN_SERVER, "unknown-server", 4, "the server's identity is not pinned")    \
+	X(PQC_EIDENTITY_CHANGED, "identity-changed", 4, "the server's identity is another")   \
+	X(PQC_ENAME, "bad-name", 2, "a name that is not allowed")                             \
+	X(PQC_ETOOBIG, "too-big", 7, "larger than the limit")                                 \
+	X(PQC_EAGAIN, "again", 5, "not ready yet")                                            \
+	X(PQC_ECLOSED, "closed", 5, "the connection ended")                                   \
+	X(PQC_ETIMEOUT, "timeout", 5, "no progress for too long")                             \
+	X(PQC_EINTERRUPTED, "interrupted", 130, "interrupted")
 
 #define ERR_MSG_MAX 512
 

@@ -8,7 +8,7 @@ static const struct {
 	const char *name, *meaning;
 	int exit_code;
 } errors[] = {
-#define X(code, sym, name, exit_code, help) {name, help, exit_code},
+#define X(code, name, exit_code, help) {name, help, exit_code},
 	PQC_ERROR_LIST(X)
 #undef X
 };

@@ -37,7 +37,7 @@ static const struct {
 	int exit_code;
 	const char *help;
 } meanings[] = {{0, "done"},
-#define X(code, sym, name, exit_code, help) {exit_code, help},
+#define X(code, name, exit_code, help) {exit_code, help},
 		PQC_ERROR_LIST(X)
 #undef X
 };

@@ -56,7 +56,7 @@ def test_100_transfers_over_4_processes_one_killed_every_second(fleet, alice, sh
     killer.stop.set()
     killer.join(60)
     assert killer.failed is None, killer.failed
-    assert [r.code for r in results] == [OK] * COUNT, {r.err for r in results if r.code != OK}
+    assert not [(r.code, r.err) for r in results if r.code != OK]
     assert killer.kills >= 3, "it was over before anything happened"
     assert killer.peak < MEMORY
     rates = [size / r.objects[-1]["seconds"] for r in results]

@@ -16,7 +16,7 @@ static void every_code_has_a_name_and_an_exit_code(void **state)
 		int code, exit_code;
 		const char *name;
 	} all[] = {
-#define X(code, sym, name, exit_code, help) {sym, exit_code, name},
+#define X(code, name, exit_code, help) {code, exit_code, name},
 		PQC_ERROR_LIST(X)
 #undef X
 	};
