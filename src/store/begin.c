@@ -69,6 +69,26 @@ static int make_dir(struct upload *u, bool *made, struct err *e)
 	return lease_take(u, e);
 }
 
+/*
+ * Locked. A directory without info is no upload. Either one is being made of it, under the lease,
+ * in this process or another; or that is what a process left which died while it made one, and
+ * what its client, who asks again, must not find in his way.
+ */
+static int clear_remains(const struct upload *u, struct err *e)
+{
+	int dir, rc;
+
+	if ((rc = object_dir(u->s, u->h.file_id, &dir, e)) != 0)
+		return rc == PQC_ENOTFOUND ? 0 : rc;
+	rc = dir_has(dir, "info", e);
+	if (rc == 0)
+		rc = err_set(e, PQC_EEXIST, "the file id is taken");
+	else if (rc == PQC_ENOTFOUND && (rc = lease_look(dir, e)) == 0)
+		rc = object_drop(u->s, u->r.info.owner, u->h.file_id, e);
+	close(dir);
+	return rc;
+}
+
 /* Locked. May it begin? */
 static int check_begin(const struct upload *u, uint64_t used, uint64_t quota, struct err *e)
 {
@@ -76,8 +96,8 @@ static int check_begin(const struct upload *u, uint64_t used, uint64_t quota, st
 
 	if ((rc = names_check_owner(u->s, u->r.info.name, u->r.info.owner, e)) != 0)
 		return rc;
-	if ((rc = object_exists(u->s, u->h.file_id, e)) != PQC_ENOTFOUND)
-		return rc == 0 ? err_set(e, PQC_EEXIST, "the file id is taken") : rc;
+	if ((rc = clear_remains(u, e)) != 0)
+		return rc;
 	return usage_check(used, bytes_needed(&u->h), quota, e);
 }
 

@@ -82,7 +82,8 @@ struct upload_new {
  * A new upload, with its lease: directory, info, head and the ledger's entry are durable when
  * this returns; space for the body is reserved when its size is known. PQC_EQUOTA, in words: it
  * is not there, or the quota would be exceeded, which concurrent begins of all processes keep to.
- * PQC_EEXIST: the file_id is taken. PQC_EREFUSED: the name belongs to another owner.
+ * PQC_EEXIST: the file_id is taken. PQC_EAGAIN: another connection is just beginning this upload.
+ * PQC_EREFUSED: the name belongs to another owner.
  */
 int upload_begin(struct store *s, const struct upload_new *o, struct upload **out,
 		 struct err *e) MUST_CHECK;

@@ -324,6 +324,35 @@ static void test_put(void **state)
 	play(&(struct play){NULL, put_b, check_new, end_new, 2});
 }
 
+/* ---- the same file again, as a client does whose server died before it answered ---- */
+
+static void check_again(struct store *s)
+{
+	struct upload *u;
+	struct err e = {0};
+	int rc = thing_resume(s, &b, &u, &e);
+
+	if (rc == PQC_ENOTFOUND) {
+		thing_put(s, &b);
+	} else {
+		assert_int_equal(rc, 0);
+		upload_free(u);
+		finish(s, &b);
+	}
+	name_is(s, &b);
+}
+
+static void end_again(struct store *s)
+{
+	name_is(s, &b);
+}
+
+static void test_put_again(void **state)
+{
+	(void)state;
+	play(&(struct play){NULL, put_b, check_again, end_again, 2});
+}
+
 /* ---- in place of another ---- */
 
 static void prepare_a(struct store *s)
@@ -640,15 +669,11 @@ static int teardown(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_put),
-		cmocka_unit_test(test_replace),
-		cmocka_unit_test(test_replace_abandoned),
-		cmocka_unit_test(test_replace_twice),
-		cmocka_unit_test(test_replace_delete),
-		cmocka_unit_test(test_delete),
-		cmocka_unit_test(test_delete_half_replaced),
-		cmocka_unit_test(test_sweep),
-		cmocka_unit_test(test_resume),
+		cmocka_unit_test(test_put),	      cmocka_unit_test(test_put_again),
+		cmocka_unit_test(test_replace),	      cmocka_unit_test(test_replace_abandoned),
+		cmocka_unit_test(test_replace_twice), cmocka_unit_test(test_replace_delete),
+		cmocka_unit_test(test_delete),	      cmocka_unit_test(test_delete_half_replaced),
+		cmocka_unit_test(test_sweep),	      cmocka_unit_test(test_resume),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
