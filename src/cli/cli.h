@@ -8,6 +8,7 @@
 #include <limits.h>
 #include <stdatomic.h>
 
+#include "config/home.h"
 #include "config/opt.h"
 #include "crypto/identity.h"
 
@@ -44,18 +45,8 @@ extern const struct opt identity_options[]; /* identity and its passphrase */
 extern const struct opt client_options[];   /* how to reach a server and whom to trust */
 extern const struct opt transfer_options[]; /* threads, retry, progress */
 
-/* ---- paths (paths.c) ---- */
+/* ---- paths (paths.c; more in config/home.h) ---- */
 
-/*
- * $PQC_HOME, $PQC_KEY_STORE_PATH, $XDG_CONFIG_HOME/pqc or ~/.config/pqc, the first that is set.
- */
-int home_dir(char out[PATH_MAX], struct err *e) MUST_CHECK;
-/* A file in it. */
-int home_path(const char *leaf, char out[PATH_MAX], struct err *e) MUST_CHECK;
-/* dir/leaf; PQC_EUSAGE when that is too long. */
-int path_join(const char *dir, const char *leaf, char out[PATH_MAX], struct err *e) MUST_CHECK;
-/* Make the directory that holds path, readable by its owner only. */
-int path_make_parent(const char *path, struct err *e) MUST_CHECK;
 /* The option's value, or else the file of this name in home. */
 int path_option(const struct cli *c, const char *option, const char *leaf, char out[PATH_MAX],
 		struct err *e) MUST_CHECK;

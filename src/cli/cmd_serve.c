@@ -8,7 +8,7 @@
 
 #include "base/file.h"
 #include "base/text.h"
-#include "cli/kek_file.h"
+#include "server/kek_file.h"
 #include "cli/out.h"
 #include "cli/serve_options.h"
 #include "cli/verbs.h"

@@ -1,4 +1,4 @@
-#include "cli/kek_file.h"
+#include "server/kek_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -69,7 +69,7 @@ static int check_mode(const char *path, struct err *e)
 	return 0;
 }
 
-static int load(const char *path, struct kek *k, struct err *e)
+int kek_load(const char *path, struct kek *k, struct err *e)
 {
 	struct buf b = BUF_INIT(KEK_FILE_MAX);
 	int rc;
@@ -114,7 +114,7 @@ static int make(const char *path, struct kek *k, struct err *e)
 
 int kek_load_or_make(const char *path, struct kek *k, bool *made, struct err *e)
 {
-	int rc = load(path, k, e);
+	int rc = kek_load(path, k, e);
 
 	*made = false;
 	if (rc != PQC_ENOTFOUND)
