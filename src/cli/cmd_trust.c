@@ -6,7 +6,6 @@
 #include "cli/out.h"
 #include "cli/verbs.h"
 #include "client/known.h"
-#include "net/url.h"
 
 static const struct opt json_options[] = {
 	{.name = "json", .kind = OPT_FLAG, .help = "Print results as JSON objects, one a line"},
@@ -30,22 +29,6 @@ static int known_path(const struct cli *c, char path[PATH_MAX], struct err *e)
 	int rc = path_option(c, "known-servers", "known_servers", path, e);
 
 	return rc != 0 ? rc : path_make_parent(path, e);
-}
-
-/* "HOST[:PORT]" as known_servers has it; a whole URL will do. */
-static int parse_host(const char *text, char host_port[URL_HOST_MAX + 10], struct err *e)
-{
-	char whole[URL_HOST_MAX + 64];
-	struct url u;
-	int rc;
-
-	snprintf(whole, sizeof(whole), "pqc://%.300s", text);
-	if ((rc = url_parse(strstr(text, "://") != NULL ? text : whole, &u, e)) != 0)
-		return rc;
-	if (u.name[0] != '\0')
-		return err_set(e, PQC_EUSAGE, "expected HOST[:PORT], found '%.80s'", text);
-	strcpy(host_port, u.host_port);
-	return 0;
 }
 
 static int tell_server(void *arg, const char *host_port, const uint8_t *id)
@@ -78,11 +61,11 @@ static int run_list(struct cli *c, struct err *e)
 
 static int run_add(struct cli *c, struct err *e)
 {
-	char path[PATH_MAX], host_port[URL_HOST_MAX + 10];
+	char path[PATH_MAX], host_port[KNOWN_HOST_MAX];
 	uint8_t id[ID_LEN];
 	int rc;
 
-	if ((rc = parse_host(c->argv[0], host_port, e)) != 0 ||
+	if ((rc = known_host(c->argv[0], host_port, e)) != 0 ||
 	    (rc = parse_id(c->argv[1], id, NULL, e)) != 0 || (rc = known_path(c, path, e)) != 0)
 		return rc;
 	if ((rc = known_add(path, host_port, id, e)) == PQC_EEXIST)
@@ -98,10 +81,10 @@ static int run_add(struct cli *c, struct err *e)
 
 static int run_remove(struct cli *c, struct err *e)
 {
-	char path[PATH_MAX], host_port[URL_HOST_MAX + 10];
+	char path[PATH_MAX], host_port[KNOWN_HOST_MAX];
 	int rc;
 
-	if ((rc = parse_host(c->argv[0], host_port, e)) != 0 || (rc = known_path(c, path, e)) != 0)
+	if ((rc = known_host(c->argv[0], host_port, e)) != 0 || (rc = known_path(c, path, e)) != 0)
 		return rc;
 	return known_remove(path, host_port, e);
 }

@@ -14,6 +14,7 @@
 #include "base/text.h"
 #include "cli/cli.h"
 #include "cli/out.h"
+#include "client/defaults.h"
 #include "container/header.h"
 #include "crypto/secmem.h"
 
@@ -340,9 +341,7 @@ int part_size_option(const struct cli *c, uint32_t *out, struct err *e)
 
 unsigned threads_option(const struct cli *c, int beside, unsigned max)
 {
-	long n = sysconf(_SC_NPROCESSORS_ONLN) + beside;
-
 	if (opt_text(c->opts, "threads") != NULL)
 		return (unsigned)opt_number(c->opts, "threads");
-	return n < 1 ? 1 : n > (long)max ? max : (unsigned)n;
+	return default_threads(beside, max);
 }

@@ -1,5 +1,6 @@
 /* The options that several verbs share. */
 #include "cli/cli.h"
+#include "client/defaults.h"
 
 const struct opt common_options[] = {
 	{.name = "help",
@@ -43,21 +44,21 @@ const struct opt client_options[] = {
 	{.name = "timeout",
 	 .kind = OPT_TIME,
 	 .arg = "TIME",
-	 .def = "10s",
+	 .def = DEFAULT_CONNECT,
 	 .min = 1,
 	 .max = 3600000,
 	 .help = "How long a connection may take to come about"},
 	{.name = "idle-timeout",
 	 .kind = OPT_TIME,
 	 .arg = "TIME",
-	 .def = "1m",
+	 .def = DEFAULT_IDLE,
 	 .min = 100,
 	 .max = 3600000,
 	 .help = "How long a connection may bring nothing before it is given up"},
 	{.name = "retry-for",
 	 .kind = OPT_TIME,
 	 .arg = "TIME",
-	 .def = "10m",
+	 .def = DEFAULT_RETRY,
 	 .min = 0,
 	 .max = 30 * UINT64_C(86400000),
 	 .help = "How long to go on connecting again while nothing moves; 0: not at all"},

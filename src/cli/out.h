@@ -9,7 +9,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#include "base/buf.h"
+#include "base/json.h"
 
 /* To standard output: data. */
 void out(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
@@ -24,19 +24,7 @@ int out_finish(struct err *e) MUST_CHECK;
 /* "who: message" on standard error; with json also an object on standard output. */
 void out_error(const char *who, int rc, const struct err *e, bool json);
 
-/* A JSON object on one line of standard output. */
-struct json {
-	struct buf b;
-	bool comma;
-};
-void json_begin(struct json *j, const char *event); /* {"event":"..." */
-void json_str(struct json *j, const char *key, const char *value);
-void json_u64(struct json *j, const char *key, uint64_t value);
-void json_f64(struct json *j, const char *key, double value);
-void json_bool(struct json *j, const char *key, bool value);
-void json_hex(struct json *j, const char *key, const uint8_t *p, size_t n);
-void json_open(struct json *j, const char *key, char bracket); /* key NULL: in an array */
-void json_close(struct json *j, char bracket);
-void json_end(struct json *j); /* prints and frees */
+/* Close what json_begin opened: a line of standard output. Frees it. */
+void json_end(struct json *j);
 
 #endif

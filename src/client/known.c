@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <limits.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
 #include <unistd.h>
@@ -265,4 +266,19 @@ int known_remove(const char *path, const char *host_port, struct err *e)
 	rc = drop_lines(path, host_port, e);
 	close(lock);
 	return rc;
+}
+
+int known_host(const char *text, char host_port[KNOWN_HOST_MAX], struct err *e)
+{
+	char whole[URL_HOST_MAX + 64];
+	struct url u;
+	int rc;
+
+	snprintf(whole, sizeof(whole), "pqc://%.300s", text);
+	if ((rc = url_parse(strstr(text, "://") != NULL ? text : whole, &u, e)) != 0)
+		return rc;
+	if (u.name[0] != '\0')
+		return err_set(e, PQC_EUSAGE, "expected HOST[:PORT], found '%.80s'", text);
+	strcpy(host_port, u.host_port);
+	return 0;
 }

@@ -4,7 +4,11 @@
 
 #include "base/buf.h"
 #include "crypto/suite.h"
+#include "net/url.h"
 
+#define KNOWN_HOST_MAX (URL_HOST_MAX + 10)
+/* What people write, HOST[:PORT] or the URL of a server, as the host_port of the functions below. */
+int known_host(const char *text, char host_port[KNOWN_HOST_MAX], struct err *e) MUST_CHECK;
 /*
  * 0: pinned and equal. PQC_EUNKNOWN_SERVER: no line for host_port (a missing file is an
  * empty one). PQC_EIDENTITY_CHANGED: another id is pinned, written to pinned.
