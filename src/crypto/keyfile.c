@@ -4,10 +4,10 @@
 
 #include "crypto/aead.h"
 #include "crypto/aead_internal.h"
+#include "crypto/keyder.h"
 #include "crypto/pem.h"
 #include "crypto/secmem.h"
 
-static const char plain_label[] = "PRIVATE KEY";
 static const char locked_label[] = "PQC ENCRYPTED PRIVATE KEY";
 
 #define PARTS_MAX 4
@@ -37,67 +37,17 @@ static struct parts parts_of(const struct suite *s)
 
 /* ------------------------------------------------------------- plain */
 
-static size_t der_len(const struct pkey_alg *a)
-{
-	return a->file.n + a->secret_len + (a->point.n > 0 ? a->point.n + a->pk_len : 0);
-}
-
-/* The PKCS#8 form of k, der_len(a) bytes: the one form written and the one accepted. */
-static int der_of_key(const struct pkey_alg *a, const EVP_PKEY *k, uint8_t der[PKEY_DER_MAX])
-{
-	uint8_t *p = der;
-	int r;
-
-	memcpy(p, a->file.p, a->file.n);
-	p += a->file.n;
-	if ((r = pkey_secret(a, k, p)) != 0 || a->point.n == 0)
-		return r;
-	p += a->secret_len;
-	memcpy(p, a->point.p, a->point.n);
-	return pkey_public(a, k, p + a->point.n);
-}
-
-static int put_key(struct buf *out, const struct pkey_alg *a, const EVP_PKEY *k)
-{
-	uint8_t der[PKEY_DER_MAX];
-	int r;
-
-	if (a == NULL)
-		return 0;
-	if ((r = der_of_key(a, k, der)) == 0) {
-		pem_write(out, plain_label, der, der_len(a));
-		r = buf_error(out);
-	}
-	secret_wipe(der, sizeof der);
-	return r;
-}
-
 static int encode_plain(const struct sign_key *sig, const struct kem_key *kem, struct buf *out)
 {
 	const struct sign_parts *s = sign_parts_of(sig->s);
 	const struct rcpt_kem *m = rcpt_kem_of(kem->s);
 	int r;
 
-	if ((r = put_key(out, s->pq, sig->pq)) != 0 ||
-	    (r = put_key(out, s->classic, sig->classic)) != 0 ||
-	    (r = put_key(out, m->pq, kem->pq)) != 0)
+	if ((r = keyder_put_pem(out, s->pq, sig->pq)) != 0 ||
+	    (r = keyder_put_pem(out, s->classic, sig->classic)) != 0 ||
+	    (r = keyder_put_pem(out, m->pq, kem->pq)) != 0)
 		return r;
-	return put_key(out, m->classic, kem->classic);
-}
-
-/* The algorithm of a PKCS#8 form that begins and ends as the one written here, else NULL. */
-static const struct pkey_alg *alg_of_der(const struct buf *der)
-{
-	static const struct pkey_alg *const all[] = {
-		&pkey_mldsa65,	 &pkey_mldsa87, &pkey_ed25519, &pkey_mlkem768,
-		&pkey_mlkem1024, &pkey_x25519,	&pkey_p384,
-	};
-
-	for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
-		if (der->len == der_len(all[i]) &&
-		    memcmp(der->p, all[i]->file.p, all[i]->file.n) == 0)
-			return all[i];
-	return NULL;
+	return keyder_put_pem(out, m->classic, kem->classic);
 }
 
 /* The blocks in file order; the suite is that of the first. */
@@ -126,11 +76,11 @@ static int read_block(struct pem *in, size_t i, struct secrets *out, struct err 
 	const struct pkey_alg *found, *expected;
 	int r;
 
-	if ((r = pem_read(in, plain_label, &der)) != 0) {
-		err_set(e, r, "key file: block %zu is not a whole PEM \"%s\"", i + 1, plain_label);
+	if ((r = pem_read(in, KEYDER_LABEL, &der)) != 0) {
+		err_set(e, r, "key file: block %zu is not a whole PEM \"%s\"", i + 1, KEYDER_LABEL);
 		goto out;
 	}
-	found = alg_of_der(&der);
+	found = keyder_alg(&der);
 	if (i == 0 && (out->suite = suite_of_first(found)) == NULL) {
 		r = err_set(e, PQC_EINTEGRITY,
 			    "key file: expected an ML-DSA-65 or ML-DSA-87 seed first, found %s",
@@ -172,9 +122,9 @@ static int check_last(struct secrets *in, const struct kem_key *kem)
 {
 	const struct parts parts = parts_of(in->suite);
 	const struct pkey_alg *last = parts.alg[parts.n - 1];
-	int r = der_of_key(last, kem->classic, in->again);
+	int r = keyder_encode(last, kem->classic, in->again);
 
-	if (r == 0 && !secret_equal(in->again, in->der[parts.n - 1], der_len(last)))
+	if (r == 0 && !secret_equal(in->again, in->der[parts.n - 1], keyder_len(last)))
 		r = PQC_EINTEGRITY;
 	return r;
 }
