@@ -29,10 +29,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#ifdef __cplusplus
-extern "C" {
-#endif
-
 #define PQC_API __attribute__((visibility("default")))
 
 #define PQC_ID_SIZE	 32 /* bytes of an identity's id: SHA-512(public signature key)[0..32) */
@@ -42,10 +38,25 @@ extern "C" {
 #define PQC_SIZE_UNKNOWN UINT64_MAX
 
 /* struct pqc_seal_options o = PQC_INIT(o); */
+#ifdef __cplusplus
+template <typename T> static inline T pqc_init()
+{
+	T object = T();
+
+	object.struct_size = sizeof(T);
+	return object;
+}
+#define PQC_INIT(object) pqc_init<decltype(object)>()
+#else
 #define PQC_INIT(object)                      \
 	{                                     \
 		.struct_size = sizeof(object) \
 	}
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 /* "0.1.0". Static. */
 PQC_API const char *pqc_version(void);
@@ -138,7 +149,10 @@ struct pqc_sink {
 
 /* ---- watching and ending a call ---- */
 
-/* A flag that ends the calls it was given to. pqc_cancel_set is async-signal-safe and may come from any thread. */
+/*
+ * A flag that ends the calls it was given to, within a fraction of a second, and all later ones.
+ * pqc_cancel_set is async-signal-safe and may come from any thread; pqc_cancel_free after the calls.
+ */
 struct pqc_cancel;
 PQC_API int pqc_cancel_new(struct pqc_cancel **out, struct pqc_error *e);
 PQC_API void pqc_cancel_set(struct pqc_cancel *c);
@@ -156,7 +170,10 @@ struct pqc_progress {
 /* Callbacks come from the calling thread or one of the call's own, never two at a time. */
 struct pqc_control {
 	size_t struct_size;
-	/* At most ten times a second and at the end. Not 0: end the call with PQC_EINTERRUPTED, resumably. */
+	/*
+	 * At most ten times a second and, after success, with the last figures: done is total. Not 0: end
+	 * the call with PQC_EINTERRUPTED, resumably; once all is done that changes nothing any more.
+	 */
 	int (*progress)(void *arg, const struct pqc_progress *p);
 	/* Something worth telling: event is "reconnect", "resume", "replaced", ... */
 	void (*notice)(void *arg, const char *event, const char *text);
@@ -164,7 +181,7 @@ struct pqc_control {
 	const struct pqc_cancel *cancel;
 };
 
-/* ---- keys (docs/keys.md) ---- */
+/* ---- keys (docs/container.md, "Keys and identities") ---- */
 
 /* Suites: "Kyber768" (ML-KEM-768 with X25519, ML-DSA-65 with Ed25519) and "Kyber1024"; aliases "ML-KEM-768", "ML-KEM-1024". */
 
@@ -199,7 +216,10 @@ PQC_API const uint8_t *pqc_public_id(const struct pqc_public *p); /* PQC_ID_SIZE
 PQC_API const char *pqc_public_suite(const struct pqc_public *p); /* "Kyber768". Static. */
 PQC_API void pqc_public_free(struct pqc_public *p);
 
-/* Key-encryption key: a server's, or your own. Its file is docs/keys.md, "Key-encryption key". */
+/*
+ * Key-encryption key: a server's, or your own. In its file, mode 0600, are comments that begin
+ * with '#' and one line "pqc-kek-v1 ID VERSION KEY": 32 hex digits, a number, 64 hex digits.
+ */
 struct pqc_kek {
 	uint8_t id[16];
 	uint32_t version;
@@ -208,10 +228,11 @@ struct pqc_kek {
 PQC_API int pqc_kek_load(const char *path, struct pqc_kek *out, struct pqc_error *e);
 
 /*
- * The recipients' hybrid KEM by itself: X-Wing (suite Kyber768) or ML-KEM-1024 with P-384
- * (docs/container.md). public_key, private_key, ciphertext: bytes of the library's; private keys
- * as bytes have the text form of docs/keys.md. shared_secret: PQC_KEY_SIZE bytes, the caller's to
- * wipe. A ciphertext that is not for this key gives a secret that nobody else has, and no error.
+ * The recipients' hybrid KEM by itself: X-Wing (suite Kyber768; NULL means it) or ML-KEM-1024 with
+ * P-384, whose secret is derived as docs/library.md says. public_key, private_key, ciphertext: bytes
+ * of the library's. A private key is text, the last two blocks of a private key file. shared_secret:
+ * PQC_KEY_SIZE bytes, the caller's to wipe. PQC_EINTEGRITY: bytes that are no key or ciphertext of the
+ * suite. A ciphertext that is merely not for this key gives a secret that nobody else has, and no error.
  */
 PQC_API int pqc_kem_generate(const char *suite, struct pqc_buffer *public_key,
 			     struct pqc_buffer *private_key, struct pqc_error *e);
@@ -232,9 +253,7 @@ struct pqc_seal_options {
 	size_t recipient_count;
 	const char *passphrase;
 	const uint8_t *raw_key; /* PQC_KEY_SIZE bytes */
-	/*
-	 * Bound to the raw key: who opens must give the same. Only with raw_key.
-	 */
+	/* Bound to the raw key: who opens must give the same. Only with raw_key. */
 	const void *associated_data;
 	size_t associated_data_size;
 	const struct pqc_kek *kek;
@@ -252,7 +271,10 @@ struct pqc_seal_result {
 	uint64_t parts;
 };
 
-/* r may be NULL. Memory: 2 * part_size a thread and little more, whatever the length. */
+/*
+ * c, r and e may be NULL. Memory: 2 * part_size a thread and little more, whatever the length.
+ * With PQC_ETOOBIG r->sealed_size says how much room it takes, where that is known.
+ */
 PQC_API int pqc_seal(const struct pqc_source *from, const struct pqc_sink *to,
 		     const struct pqc_seal_options *o, const struct pqc_control *c,
 		     struct pqc_seal_result *r, struct pqc_error *e);
@@ -293,20 +315,26 @@ PQC_API int pqc_open(const struct pqc_source *from, const struct pqc_sink *to,
 		     const struct pqc_open_options *o, const struct pqc_control *c,
 		     struct pqc_open_result *r, struct pqc_error *e);
 
-/* Finish what an interrupted pqc_rewrap left; then change who can open the container at path, without touching its body. */
 struct pqc_rewrap_options {
 	size_t struct_size;
 	const struct pqc_open_options *keys;  /* what opens it now */
 	const uint8_t (*remove)[PQC_ID_SIZE]; /* recipients; PQC_ENOTFOUND when one is not there */
 	size_t remove_count;
 	int remove_all;
-	const struct pqc_seal_options
-		*add; /* recipients, passphrase, raw_key, kek of it; NULL: nobody */
+	/* Of it, for whom: recipients, passphrase, raw_key with associated_data, kek. NULL: nobody. */
+	const struct pqc_seal_options *add;
 };
-/* After an error or a crash at any moment it opens for those of before or for those of after. */
+/*
+ * Change who can open the container at path, without touching its body; what an interrupted call
+ * left is finished first. After an error or a crash at any moment it opens for those of before or for those of after.
+ * Who was removed may have kept the key from before: for what he must not read in future, seal anew.
+ */
 PQC_API int pqc_rewrap(const char *path, const struct pqc_rewrap_options *o, struct pqc_error *e);
 
-/* What can be known of a container without a key, as one JSON object (that of `pqc inspect --json`). */
+/*
+ * What can be known of a container without a key, as one JSON object (that of `pqc inspect --json`).
+ * A damaged end is no error: "manifest" then is "damaged". PQC_EINTEGRITY: no container.
+ */
 PQC_API int pqc_inspect(const char *path, struct pqc_buffer *json, struct pqc_error *e);
 
 /* ---- client (docs/protocol.md) ---- */
@@ -315,16 +343,16 @@ struct pqc_client; /* how to reach servers, and as whom */
 
 struct pqc_client_options {
 	size_t struct_size;
-	const struct pqc_identity *identity; /* copied */
+	const struct pqc_identity *identity; /* copied. NULL: for pqc_ping only */
 	const char *known_servers;	     /* path; NULL: pqc_home_path("known_servers") */
 	const char *state_dir; /* path, for what resuming needs; NULL: pqc_home_path("state") */
 	const uint8_t *
 		server_id; /* PQC_ID_SIZE bytes: the server must be this one, pinned or not; NULL: as pinned */
-	int accept_new;		      /* pin a server that is not pinned yet */
-	const char *ca_file;	      /* for pqcs:// and wss://; NULL: the system's */
-	unsigned threads;	      /* 0: 2 */
-	unsigned connect_ms, idle_ms; /* 0: 10 s, 30 s -- the program's defaults */
-	int64_t retry_ms; /* give up after this long without progress; 0: the program's default; -1: one attempt */
+	int accept_new;	     /* pin a server that is not pinned yet */
+	const char *ca_file; /* for pqcs:// and wss://; NULL: the system's */
+	unsigned threads; /* that seal or open; 0: as many as help, at most 2 to send, 4 to get */
+	unsigned connect_ms, idle_ms; /* 0: 10 s, 1 min */
+	int64_t retry_ms; /* give up after this long without progress; 0: 10 min; -1: one attempt */
 	const char
 		*trace_parent; /* W3C traceparent of the span the calls are part of; NULL: none */
 };
@@ -332,7 +360,7 @@ PQC_API int pqc_client_new(const struct pqc_client_options *o, struct pqc_client
 			   struct pqc_error *e);
 PQC_API void pqc_client_free(struct pqc_client *c);
 
-/* What came of a transfer; also of one that failed, as far as it came. */
+/* What came of a transfer; also of one that failed, as far as it came. Always to be freed. */
 struct pqc_transfer {
 	uint8_t server_id[PQC_ID_SIZE], sender_id[PQC_ID_SIZE], file_id[PQC_FILE_ID_SIZE];
 	uint64_t size;
@@ -354,7 +382,7 @@ struct pqc_send_options {
 	 */
 	int resume_memory;
 };
-/* o, c may be NULL. url: pqc://HOST[:PORT]/NAME, pqcs://, ws://, wss://. */
+/* o, c, t may be NULL. url: pqc://HOST[:PORT]/NAME, pqcs://, ws://, wss://. */
 PQC_API int pqc_send(const struct pqc_client *k, const char *url, const struct pqc_source *from,
 		     const struct pqc_send_options *o, const struct pqc_control *c,
 		     struct pqc_transfer *t, struct pqc_error *e);
@@ -401,7 +429,10 @@ struct pqc_ping_result {
 	char tls_group[64]; /* empty: plain */
 	double seconds;
 };
-/* Connect and check the server's signed bundle; needs no right there. */
+/*
+ * Connect and check the server's signed bundle; needs no right there. PQC_EUNKNOWN_SERVER, and r is
+ * filled in all the same: it is not pinned. r may be NULL.
+ */
 PQC_API int pqc_ping(const struct pqc_client *k, const char *url, struct pqc_ping_result *r,
 		     const struct pqc_control *c, struct pqc_error *e);
 

@@ -4,7 +4,7 @@
  *
  * Suite 1: that of X-Wing. Suite 2, whose KEM is no combiner by itself (docs/container.md):
  * HKDF-SHA-512 of its secret with salt "pqx1 kem" and info "pqx1 kem" | 00 | SHA-512(public key) |
- * SHA-512(ciphertext). A private key is the last two blocks of a private key file (docs/keys.md).
+ * SHA-512(ciphertext). A private key is the last two blocks of a private key file (docs/container.md).
  */
 #ifndef PQC_CRYPTO_KEM_ALONE_H
 #define PQC_CRYPTO_KEM_ALONE_H

@@ -1,4 +1,4 @@
-/* One private key in PKCS#8, in the one form that is written and accepted (docs/keys.md). */
+/* One private key in PKCS#8, in the one form that is written and accepted (docs/container.md). */
 #ifndef PQC_CRYPTO_KEYDER_H
 #define PQC_CRYPTO_KEYDER_H
 
