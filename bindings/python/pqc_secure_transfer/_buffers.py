@@ -116,7 +116,7 @@ class SecretCopy:
     What of it Python itself keeps (a str is never wiped) is the caller's.
     """
 
-    def __init__(self, value: Secret, what: str, size: Optional[int] = None) -> None:
+    def __init__(self, value: Union[Secret, Buffer], what: str, size: Optional[int] = None) -> None:
         """what names it in errors, "passphrase"; size: how many bytes it must have, None: text."""
         self._copy: Any = None
         if isinstance(value, str) and size is None:
@@ -127,10 +127,11 @@ class SecretCopy:
         with Memory(value) as memory:
             if size is not None and memory.size != size:
                 raise UsageError(f"{what} must be {size} bytes, not {memory.size}")
-            if size is None and 0 in memoryview(value).cast("B"):
+            if size is None and 0 in memoryview(value).cast("B"):  # type: ignore[arg-type]
                 raise UsageError(f"{what} must not hold a zero byte")
             self._copy = ctypes.create_string_buffer(memory.size + 1)
             ctypes.memmove(self._copy, memory.address or 0, memory.size)
+            self.size = memory.size
 
     @property
     def address(self) -> int:

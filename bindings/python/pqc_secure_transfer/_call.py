@@ -21,7 +21,7 @@ from contextvars import ContextVar
 from ctypes import byref
 from queue import SimpleQueue
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Callable, List, Optional, Type
+from typing import TYPE_CHECKING, Any, Callable, List, Optional, Type, Union
 
 from . import _native, _streams
 from ._buffers import Memory, SecretCopy
@@ -111,7 +111,9 @@ class Call:
         memory: Memory = self.hold(Memory(thing))
         return memory
 
-    def secret(self, value: Optional[Secret], what: str, size: Optional[int] = None) -> Optional[int]:
+    def secret(
+        self, value: Union[Secret, Buffer, None], what: str, size: Optional[int] = None
+    ) -> Optional[int]:
         """The address of a copy of a secret, wiped when the call is over; None for None."""
         if value is None:
             return None

@@ -67,7 +67,7 @@ class PqcError(Exception):
         self.code: str = code or self._code
         self.transfer: Optional[Transfer] = None
         if self._errno is not None and isinstance(self, OSError):
-            self.errno = self._errno
+            setattr(self, "errno", self._errno)  # OSError's
 
     @property
     def number(self) -> int:

@@ -1,0 +1,105 @@
+"""PQC Secure Transfer: move large files and arrays between parties, safe against quantum computers.
+
+    import pqc_secure_transfer as pqc
+
+    me = pqc.Identity.default(create=True)
+    pqc.seal("model.bin", "model.pqx", recipients=[bob], sign=me)
+    pqc.send(weights, "pqc://example.org/round-7/me.npy")        # a numpy array, without a copy
+
+`seal` and `open` work on containers, `Client`, `send` and `get` with servers, `Server` is one.
+`pqc_secure_transfer.aio` has the same for asyncio. docs/python.md is the reference.
+
+Python objects of this package are not safe across os.fork() while a call is under way: use the
+"spawn" or "forkserver" start method of multiprocessing, or fork before the first call.
+"""
+
+from __future__ import annotations
+
+from . import _native
+from .client import (
+    Client,
+    Entry,
+    Ping,
+    Progress,
+    ReceiptInfo,
+    Transfer,
+    get,
+    send,
+    verify_receipt,
+)
+from .errors import (
+    AlreadyExistsError,
+    Cancelled,
+    IdentityChangedError,
+    IntegrityError,
+    IoError,
+    NoKeyError,
+    NotFoundError,
+    OutOfMemory,
+    PassphraseError,
+    PqcError,
+    QuotaError,
+    RefusedError,
+    SourceChangedError,
+    TemporaryError,
+    TimedOutError,
+    UnknownServerError,
+    UsageError,
+    error_class,
+)
+from .keys import Identity, Kek, PublicIdentity
+from .sealing import (
+    Opened,
+    Sealed,
+    inspect,
+    open,
+    open_bytes,
+    rewrap,
+    seal,
+    seal_bytes,
+    sealed_size,
+)
+
+__version__: str = _native.lib.pqc_version().decode()
+
+__all__ = [
+    "AlreadyExistsError",
+    "Cancelled",
+    "Client",
+    "Entry",
+    "Identity",
+    "IdentityChangedError",
+    "IntegrityError",
+    "IoError",
+    "Kek",
+    "NoKeyError",
+    "NotFoundError",
+    "Opened",
+    "OutOfMemory",
+    "PassphraseError",
+    "Ping",
+    "PqcError",
+    "Progress",
+    "PublicIdentity",
+    "QuotaError",
+    "ReceiptInfo",
+    "RefusedError",
+    "Sealed",
+    "SourceChangedError",
+    "TemporaryError",
+    "TimedOutError",
+    "Transfer",
+    "UnknownServerError",
+    "UsageError",
+    "error_class",
+    "get",
+    "inspect",
+    "open",
+    "open_bytes",
+    "rewrap",
+    "seal",
+    "seal_bytes",
+    "sealed_size",
+    "send",
+    "verify_receipt",
+]
