@@ -12,11 +12,12 @@
  * Threads. Any function may be called from any thread. An object is used by many threads at the
  * same time as long as its functions take it as const; making, changing and freeing it is for
  * one thread alone. There is no global state: nothing to initialise, nothing printed, no signal
- * handled, no environment read but by pqc_home_path. A call that sends or gets works with
- * threads of its own, which are gone when it returns, and lets no SIGPIPE arise.
+ * handled, no environment read but by pqc_home_path, and by OpenSSL SSL_CERT_FILE and SSL_CERT_DIR where
+ * the system's certificates are wanted. A call that sends or gets works with threads of its own, which
+ * are gone when it returns, and lets no SIGPIPE arise.
  *
  * Ownership. What pqc_*_new, _load, _parse, _generate give is the caller's, who frees it with
- * pqc_*_free (NULL is fine). Pointers in options and sources are borrowed until the call
+ * pqc_*_free (NULL is fine); after a failure it is NULL or zero. Pointers in options and sources are borrowed until the call
  * returns, unless it is said otherwise. Strings are UTF-8 and end with a zero.
  *
  * Growth. A struct that begins with `struct_size` is set to zero, then struct_size to its
@@ -150,7 +151,8 @@ struct pqc_sink {
 /* ---- watching and ending a call ---- */
 
 /*
- * A flag that ends the calls it was given to, within a fraction of a second, and all later ones.
+ * A flag that ends the calls it was given to, within a fraction of a second, and all later ones. (A
+ * look-up of a host's name, and opening a pipe that nobody else has open, go their own time.)
  * pqc_cancel_set is async-signal-safe and may come from any thread; pqc_cancel_free after the calls.
  */
 struct pqc_cancel;
@@ -167,12 +169,17 @@ struct pqc_progress {
 	uint64_t estimate_ms; /* how much longer, PQC_SIZE_UNKNOWN not told */
 };
 
-/* Callbacks come from the calling thread or one of the call's own, never two at a time. */
+/*
+ * progress and notice come from the calling thread or one of the call's own, never two at a time. A
+ * source's read, a sink's write and these may run at the same time as one another, each only once.
+ */
 struct pqc_control {
 	size_t struct_size;
 	/*
 	 * At most ten times a second and, after success, with the last figures: done is total. Not 0: end
-	 * the call with PQC_EINTERRUPTED, resumably; once all is done that changes nothing any more.
+	 * the call with PQC_EINTERRUPTED, resumably, also where the last byte is there but the file has not
+	 * its name yet. After success it changes nothing any more: the call's result tells what holds. Of a
+	 * send that was ended while committing, the server may have the object.
 	 */
 	int (*progress)(void *arg, const struct pqc_progress *p);
 	/* Something worth telling: event is "reconnect", "resume", "replaced", ... */
@@ -181,7 +188,7 @@ struct pqc_control {
 	const struct pqc_cancel *cancel;
 };
 
-/* ---- keys (docs/container.md, "Keys and identities") ---- */
+/* ---- keys (docs/keys.md) ---- */
 
 /* Suites: "Kyber768" (ML-KEM-768 with X25519, ML-DSA-65 with Ed25519) and "Kyber1024"; aliases "ML-KEM-768", "ML-KEM-1024". */
 

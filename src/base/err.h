@@ -12,7 +12,7 @@
 /*        code    name    exit    meaning */
 #define PQC_ERROR_LIST(X)                                                                     \
 	X(PQC_EFAIL, "failed", 1, "failed for a reason of its own; see the message")          \
-	X(PQC_EUSAGE, "usage", 2, "the command line is not understood")                       \
+	X(PQC_EUSAGE, "usage", 2, "the command line, or an argument, is not understood")      \
 	X(PQC_ENOTFOUND, "not-found", 3, "no such object, file or key")                       \
 	X(PQC_EREFUSED, "refused", 4, "identity or permission refused")                       \
 	X(PQC_ETEMP, "temporary", 5, "temporary failure; trying again may help")              \

@@ -47,6 +47,8 @@ int file_replace(int dirfd, const char *path, const void *p, size_t n, mode_t mo
 int file_create(int dirfd, const char *path, const void *p, size_t n, mode_t mode,
 		struct err *e) MUST_CHECK;
 
+/* The process's umask, without setting another for a moment, which other threads would see. 077 where it cannot be told. */
+mode_t file_umask(void);
 int file_fsync_dir(int dirfd, struct err *e) MUST_CHECK;
 /* mkdir -p with mode (and umask) for every missing directory; the new entries are fsynced. */
 int file_mkdirs(const char *path, mode_t mode, struct err *e) MUST_CHECK;

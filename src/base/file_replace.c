@@ -12,6 +12,20 @@
 
 #define TMP_NAME_SIZE (sizeof(FILE_TMP_PREFIX) + 16)
 
+mode_t file_umask(void)
+{
+	FILE *f = fopen("/proc/self/status", "re");
+	unsigned mask = 077;
+	char line[128];
+
+	while (f != NULL && fgets(line, sizeof(line), f) != NULL)
+		if (sscanf(line, "Umask: %o", &mask) == 1)
+			break;
+	if (f != NULL)
+		fclose(f);
+	return mask & 0777;
+}
+
 int file_fsync_dir(int dirfd, struct err *e)
 {
 	/* EINVAL: this file system has no such thing as syncing a directory. */

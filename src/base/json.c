@@ -41,7 +41,7 @@ void json_f64(struct json *j, const char *key, double value)
 {
 	put_key(j, key);
 	if (isfinite(value))
-		buf_printf(&j->b, "%.3f", value);
+		put_fixed(&j->b, value, 3);
 	else
 		buf_put_str(&j->b, "null");
 }

@@ -17,7 +17,9 @@
 #define ID_BYTES       32
 
 struct logger {
-	struct log_sink *sink;
+	struct log_sink *sink; /* or: */
+	log_fn *fn;
+	void *arg;
 	enum log_format format;
 	atomic_int min;
 	atomic_bool names;
@@ -34,19 +36,40 @@ static const char *const formats[] = {"text", "json", "journal"};
 #define LEVELS	(sizeof(levels) / sizeof(levels[0]))
 #define FORMATS (sizeof(formats) / sizeof(formats[0]))
 
-int log_new(struct logger **out, int fd, enum log_format format)
+static struct logger *allocate(enum log_format format)
 {
 	struct logger *l = calloc(1, sizeof(*l));
 
-	if (!l || log_sink_new(&l->sink, fd) != 0) {
-		free(l);
-		return PQC_ENOMEM;
-	}
+	if (!l)
+		return NULL;
 	l->format = format;
 	atomic_init(&l->min, LOG_INFO);
 	atomic_init(&l->names, false);
 	atomic_init(&l->dropped, 0);
 	atomic_init(&l->untold, 0);
+	return l;
+}
+
+int log_new(struct logger **out, int fd, enum log_format format)
+{
+	struct logger *l = allocate(format);
+
+	if (!l || log_sink_new(&l->sink, fd) != 0) {
+		free(l);
+		return PQC_ENOMEM;
+	}
+	*out = l;
+	return 0;
+}
+
+int log_new_to(struct logger **out, log_fn *fn, void *arg)
+{
+	struct logger *l = allocate(LOG_JSON);
+
+	if (!l)
+		return PQC_ENOMEM;
+	l->fn = fn;
+	l->arg = arg;
 	*out = l;
 	return 0;
 }
@@ -150,7 +173,7 @@ static void put_value(struct buf *b, const struct log_field *f, size_t max)
 		break;
 	case LOG_F_F64:
 		if (isfinite(f->v.f))
-			buf_printf(b, "%.9g", f->v.f);
+			put_real(b, f->v.f, 9);
 		else
 			buf_put_str(b, "null"); /* JSON has no word for it */
 		break;
@@ -258,6 +281,18 @@ static void put_line(const struct logger *l, struct buf *line, enum log_level le
 	buf_put_str(line, l->format == LOG_TEXT ? "\n" : "}\n");
 }
 
+/* False when the line is lost. */
+static bool hand_over(const struct logger *l, struct buf *line)
+{
+	if (buf_error(line))
+		return false;
+	if (!l->fn)
+		return log_sink_write(l->sink, line->p, line->len);
+	line->p[line->len - 1] = '\0'; /* the newline */
+	l->fn(l->arg, (const char *)line->p, line->len - 1);
+	return true;
+}
+
 void log_event(struct logger *l, enum log_level level, const char *event,
 	       const struct log_field *fields)
 {
@@ -270,7 +305,7 @@ void log_event(struct logger *l, enum log_level level, const char *event,
 	/* Taken here and given back on failure, each lost line is told of once, whoever writes. */
 	lost = atomic_exchange(&l->untold, 0);
 	put_line(l, &line, level, event, fields, lost);
-	if (buf_error(&line) || !log_sink_write(l->sink, line.p, line.len)) {
+	if (!hand_over(l, &line)) {
 		atomic_fetch_add(&l->dropped, 1);
 		atomic_fetch_add(&l->untold, lost + 1);
 	}

@@ -1,6 +1,6 @@
 /*
  * Log lines: one JSON object a line on a descriptor, or plain text when it is
- * a terminal. {"time":"...","level":"info","event":"transfer.done", fields...}
+ * a terminal; or to a function. {"time":"...","level":"info","event":"transfer.done", fields...}
  * Strings are escaped, in plain text too; a line is at most 4096 bytes and
  * written by one write(2). Strings that would not fit are cut and the line says
  * "cut":true. Thread-safe; keeps errno. Secrets are never passed here.
@@ -13,6 +13,7 @@
 #define PQC_BASE_LOG_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -32,6 +33,12 @@ struct logger; /* opaque */
  * writes to a pipe ignores SIGPIPE.
  */
 int log_new(struct logger **out, int fd, enum log_format format) MUST_CHECK;
+/*
+ * The same with a function instead of a descriptor: it gets each line as JSON, without newline, a
+ * NUL behind its size bytes. It is called by whoever logs, by several threads at a time too.
+ */
+typedef void log_fn(void *arg, const char *line, size_t size);
+int log_new_to(struct logger **out, log_fn *fn, void *arg) MUST_CHECK;
 void log_free(struct logger *l);
 void log_set_level(struct logger *l, enum log_level min);
 /* Whether fields made by log_name are written. */

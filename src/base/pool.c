@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define POOL_MAX_THREADS 64
 
@@ -129,7 +130,7 @@ out:
 	return rc;
 }
 
-void pool_free(struct pool *p)
+void pool_stop(struct pool *p)
 {
 	if (!p)
 		return;
@@ -139,6 +140,14 @@ void pool_free(struct pool *p)
 	pthread_mutex_unlock(&p->lock);
 	for (unsigned i = 0; i < p->threads; i++)
 		pthread_join(p->workers[i].thread, NULL);
+	p->threads = 0;
+}
+
+void pool_free(struct pool *p)
+{
+	if (!p)
+		return;
+	pool_stop(p);
 	pthread_cond_destroy(&p->wake);
 	pthread_mutex_destroy(&p->lock);
 	free(p);
@@ -166,6 +175,8 @@ unsigned pool_reap(struct pool *p)
 	struct job *j, *next;
 	unsigned n = 0;
 
+	if (!p)
+		return 0;
 	/* Take them all at once: done() may submit, and with 0 threads that adds to the list. */
 	pthread_mutex_lock(&p->lock);
 	j = p->ran.first;
@@ -176,4 +187,11 @@ unsigned pool_reap(struct pool *p)
 		j->done(j);
 	}
 	return n;
+}
+
+unsigned default_threads(int beside, unsigned max)
+{
+	long n = sysconf(_SC_NPROCESSORS_ONLN) + beside;
+
+	return n < 1 ? 1 : n > (long)max ? max : (unsigned)n;
 }

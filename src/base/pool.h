@@ -31,6 +31,11 @@ struct pool_opts {
  */
 int pool_new(struct pool **out, const struct pool_opts *o) MUST_CHECK;
 /*
+ * Run what was submitted (notify may still be called) and join the threads. From then on
+ * pool_submit runs a job at once; what has run can still be reaped. NULL is fine.
+ */
+void pool_stop(struct pool *p);
+/*
  * Runs what was submitted (notify may still be called), joins the threads, drops
  * unreaped jobs. NULL is fine.
  */
@@ -40,8 +45,15 @@ unsigned pool_threads(const struct pool *p);
 void pool_submit(struct pool *p, struct job *j);
 /*
  * Call done() of every job that had run when called, in the order they finished.
- * Returns how many. done() may free its job or submit it again.
+ * Returns how many. done() may free its job or submit it again. NULL has none.
  */
 unsigned pool_reap(struct pool *p);
+
+/*
+ * How many threads suit work of this machine: the processors there are and `beside` more, 1 to max.
+ * Threads that wait for the disk want one more, threads beside a busy connection one less
+ * (docs/performance.md).
+ */
+unsigned default_threads(int beside, unsigned max);
 
 #endif

@@ -31,6 +31,13 @@ int base64_decode(struct buf *b, const char *s, size_t n) MUST_CHECK;
  */
 void json_put_string(struct buf *b, const char *s, size_t n);
 
+/*
+ * Append a finite number for programs to read: as printf has it with %.*f and %.*g, but with a
+ * point whatever the locale of the process says.
+ */
+void put_fixed(struct buf *b, double v, int decimals);
+void put_real(struct buf *b, double v, int digits);
+
 /* Valid UTF-8 (no surrogates, no overlong forms, <= U+10FFFF)? */
 bool utf8_valid(const char *s, size_t n);
 /*

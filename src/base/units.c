@@ -1,10 +1,38 @@
-/* Sizes, rates, durations and times, as people write and read them. */
+/* Numbers, sizes, rates, durations and times, as people write and read them. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
 #include "base/text.h"
+
+/* What printf made of a number: whatever is no digit, sign or exponent there is the locale's point. */
+static void put_pointed(struct buf *b, const char *text)
+{
+	size_t n = strspn(text, "-0123456789");
+
+	buf_put(b, text, n);
+	text += n;
+	if ((n = strcspn(text, "0123456789e")) > 0)
+		buf_put_u8(b, '.');
+	buf_put_str(b, text + n);
+}
+
+void put_fixed(struct buf *b, double v, int decimals)
+{
+	char text[352]; /* DBL_MAX has 309 digits before the point */
+
+	snprintf(text, sizeof(text), "%.*f", decimals, v);
+	put_pointed(b, text);
+}
+
+void put_real(struct buf *b, double v, int digits)
+{
+	char text[64];
+
+	snprintf(text, sizeof(text), "%.*g", digits, v);
+	put_pointed(b, text);
+}
 
 const char *fmt_size(uint64_t bytes, char out[16])
 {

@@ -64,6 +64,9 @@ int passphrase_ask(const char *prompt, bool twice, char **out, struct err *e) MU
 void passphrase_free(char *pass);
 /* 64 hex digits in a file of mode 0600 or narrower; *out by secret_alloc(KEY_LEN). */
 int raw_key_file(const char *path, uint8_t **out, struct err *e) MUST_CHECK;
+/* The passphrase of a private key: that of the file which pass_option names, else what somebody types. */
+int identity_passphrase(const struct cli *c, const char *path, const char *pass_option, char **pass,
+			struct err *e) MUST_CHECK;
 /* Load a private key; pass_option names the option with the file of its passphrase. */
 int load_identity(const struct cli *c, const char *path, const char *pass_option,
 		  struct identity **out, struct err *e) MUST_CHECK;
@@ -75,8 +78,6 @@ int parse_id(const char *text, uint8_t id[ID_LEN], char comment[128], struct err
 /* option's id; *given tells whether there is one. */
 int id_option(const struct cli *c, const char *option, uint8_t id[ID_LEN], bool *given,
 	      struct err *e) MUST_CHECK;
-/* For struct opt.check. */
-int check_suite(const char *value, struct err *e);
 /* The --suite option's; NULL when it was not given. */
 const struct suite *suite_option(const struct cli *c);
 /* The --part-size option's; says on standard error when it was rounded up. */
@@ -90,11 +91,7 @@ const atomic_bool *signals_flag(void);
 
 /* ---- processors ---- */
 
-/*
- * The --threads option, else the processors there are and `beside` more, 1 to
- * max. Threads that wait for the disk want one more, threads beside a busy
- * connection one less (docs/performance.md).
- */
-unsigned threads_option(const struct cli *c, int beside, unsigned max);
+/* The --threads option, else so many (client/defaults.h). */
+unsigned threads_option(const struct cli *c, unsigned otherwise);
 
 #endif

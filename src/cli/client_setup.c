@@ -11,7 +11,7 @@
 
 #define FLUSH_MS 1000 /* that the last spans may take at the end */
 
-static void on_progress(void *arg, const struct progress *p)
+static int on_progress(void *arg, const struct progress *p)
 {
 	struct session_ui *s = arg;
 
@@ -19,6 +19,7 @@ static void on_progress(void *arg, const struct progress *p)
 		meter_phase(&s->meter, "all is there; waiting for the receipt");
 	else
 		meter_update(&s->meter, p->done, p->total, p->resumed);
+	return 0;
 }
 
 static void on_notice(void *arg, const char *event, const char *text)
@@ -28,17 +29,17 @@ static void on_notice(void *arg, const char *event, const char *text)
 	meter_note(&s->meter, "%s: %s: %s", s->meter.label, event, text);
 }
 
-static void on_queued(void *arg, uint32_t position, uint64_t estimate_ms)
+static int on_queued(void *arg, uint32_t position, uint64_t estimate_ms)
 {
 	struct session_ui *s = arg;
 	bool json = s->json && !s->data_out;
 	struct json j;
 
 	if (s->quiet || !meter_place_due(&s->meter, position, json || !s->meter.tty))
-		return;
+		return 0;
 	if (!json) {
 		meter_place(&s->meter, s->url->host_port, position, estimate_ms);
-		return;
+		return 0;
 	}
 	json_begin(&j, "queued");
 	json_str(&j, "server", s->url->host_port);
@@ -47,6 +48,7 @@ static void on_queued(void *arg, uint32_t position, uint64_t estimate_ms)
 	json_f64(&j, "estimate_seconds",
 		 estimate_ms == UINT64_MAX ? NAN : (double)estimate_ms / 1000);
 	json_end(&j);
+	return 0;
 }
 
 static int find_paths(struct session_ui *s, const struct cli *c, struct err *e)

@@ -10,9 +10,9 @@
 #include "cli/client_setup.h"
 #include "cli/out.h"
 #include "cli/verbs.h"
+#include "client/defaults.h"
 
-#define GET_THREADS 4
-#define NAMES_MAX   ((size_t)64 << 20) /* bytes of names of one prefix */
+#define NAMES_MAX ((size_t)64 << 20) /* bytes of names of one prefix */
 
 static const struct opt options[] = {
 	{.name = "out",
@@ -83,17 +83,21 @@ static void tell(const struct get *g, const struct transfer_result *r, const cha
 /* To path, which is called shown, or to standard output. */
 static int get_one(struct get *g, const char *path, const char *shown, struct err *e)
 {
+	const struct pqc_sink to = {.kind = path != NULL ? PQC_IO_PATH : PQC_IO_FD,
+				    .path = path,
+				    .replace = opt_flag(g->c->opts, "force"),
+				    .fd = STDOUT_FILENO};
 	struct transfer_result r = {0};
 	int rc;
 
-	g->o.path = path;
+	g->o.to = &to;
 	meter_begin(&g->ui.meter, g->url.name, g->ui.quiet);
 	rc = client_get(&g->ui.o, &g->url, &g->o, &r, e);
 	meter_end(&g->ui.meter);
 	if (rc == 0)
 		tell(g, &r, shown);
 	transfer_result_free(&r);
-	return rc;
+	return advise_force(rc, e);
 }
 
 static bool is_directory(const char *path)
@@ -118,7 +122,6 @@ static int get_single(struct get *g, struct err *e)
 			return err_set(e, PQC_EUSAGE,
 				       "standard output is a terminal: give -o FILE, or send it "
 				       "through a pipe");
-		g->o.fd = STDOUT_FILENO;
 		g->ui.data_out = true;
 		return get_one(g, NULL, "-", e);
 	}
@@ -229,14 +232,13 @@ static int run(struct cli *c, struct err *e)
 		return err_set(e, PQC_ENOMEM, "out of memory");
 	g->c = c;
 	g->root = -1;
-	g->o.replace = opt_flag(c->opts, "force");
 	buf_init(&g->names, NAMES_MAX);
 	if ((rc = url_parse(c->argv[0], &g->url, e)) != 0 ||
 	    (rc = id_option(c, "from", g->from, &given, e)) != 0)
 		goto out;
 	g->o.from = given ? g->from : NULL;
 	if ((rc = session_begin(&g->ui, c, &g->url, true, e)) == 0) {
-		g->ui.o.threads = threads_option(c, 1, GET_THREADS);
+		g->ui.o.threads = threads_option(c, default_get_threads());
 		rc = get_all(g, e);
 	}
 	session_end(&g->ui);

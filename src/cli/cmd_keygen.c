@@ -15,7 +15,7 @@ static const struct opt options[] = {
 	 .arg = "Kyber768|Kyber1024",
 	 .def = "Kyber768",
 	 .old_env = "PQC_ALGORITHM",
-	 .check = check_suite,
+	 .check = suite_check,
 	 .help = "The algorithms: X-Wing and ML-DSA-65 with Ed25519, or ML-KEM-1024 with P-384 "
 		 "and ML-DSA-87"},
 	{.name = "passphrase",

@@ -5,9 +5,9 @@
 #include "cli/out.h"
 #include "cli/seal_setup.h"
 #include "cli/verbs.h"
+#include "client/defaults.h"
 
-#define MAX_THREADS 4
-#define SUFFIX	    ".pqx"
+#define SUFFIX ".pqx"
 
 static const struct opt options[] = {
 	{.name = "from",
@@ -71,25 +71,23 @@ static void tell(const struct cli *c, const struct open_result *r, const char *p
 static int open_to_file(const struct cli *c, struct open_opts *o, const char *in, const char *path,
 			struct err *e)
 {
-	struct outfile f = {.fd = -1, .dirfd = -1};
 	struct open_result r;
+	struct pqc_sink to;
 	struct meter m;
 	int rc;
 
-	if ((rc = outfile_open(&f, path, opt_flag(c->opts, "force"), e)) != 0)
+	if ((rc = output_sink(c, path, &to, e)) != 0)
 		return rc;
 	meter_begin(&m, in, opt_flag(c->opts, "quiet"));
-	o->out = f.fd;
+	o->to = &to;
+	o->cancel = signals_flag();
 	o->progress = seal_progress;
 	o->arg = &m;
 	rc = open_stream(o, &r, e);
 	meter_end(&m);
 	if (rc == 0)
-		rc = outfile_commit(&f, e);
-	outfile_close(&f);
-	if (rc == 0)
 		tell(c, &r, path);
-	return rc;
+	return advise_force(rc, e);
 }
 
 /* What an interrupted rewrap left is finished first. */
@@ -105,21 +103,22 @@ static int open_input(const char *in, int *fd, struct err *e)
 static int run(struct cli *c, struct err *e)
 {
 	const char *in = c->argc > 0 ? c->argv[0] : "-";
-	struct open_opts o = {.in = -1, .threads = threads_option(c, 1, MAX_THREADS)};
+	struct pqc_source from = {.kind = PQC_IO_FD, .fd = -1};
+	struct open_opts o = {.from = &from, .threads = threads_option(c, default_seal_threads())};
 	struct keyring k = {0};
-	uint8_t from[ID_LEN];
+	uint8_t sender[ID_LEN];
 	char path[PATH_MAX];
 	bool given;
 	int rc;
 
 	signals_catch();
-	if ((rc = id_option(c, "from", from, &given, e)) == 0 &&
-	    (rc = choose_out(c, in, path, e)) == 0 && (rc = open_input(in, &o.in, e)) == 0 &&
+	if ((rc = id_option(c, "from", sender, &given, e)) == 0 &&
+	    (rc = choose_out(c, in, path, e)) == 0 && (rc = open_input(in, &from.fd, e)) == 0 &&
 	    (rc = keyring_opener(&k, c, &o.keys, e)) == 0) {
-		o.expected_sender = given ? from : NULL;
+		o.expected_sender = given ? sender : NULL;
 		rc = open_to_file(c, &o, in, path, e);
 	}
-	input_close(o.in);
+	input_close(from.fd);
 	keyring_free(&k);
 	return rc != 0 ? rc : out_finish(e);
 }

@@ -5,8 +5,7 @@
 #include "cli/out.h"
 #include "cli/seal_setup.h"
 #include "cli/verbs.h"
-
-#define MAX_THREADS 4
+#include "client/defaults.h"
 
 static const struct opt options[] = {
 	{.name = "recipient",
@@ -29,6 +28,16 @@ static const struct opt options[] = {
 	 .kind = OPT_FILE,
 	 .arg = "FILE",
 	 .help = "The key in FILE shall open it: 64 hex digits, mode 0600"},
+	{.name = "associated-data-file",
+	 .kind = OPT_FILE,
+	 .arg = "FILE",
+	 .help = "Bind that key to the bytes of FILE, at most 64 KiB: who opens must have them "
+		 "too"},
+	{.name = "kek-file",
+	 .kind = OPT_FILE,
+	 .arg = "FILE",
+	 .env = "PQC_SEAL_KEK_FILE",
+	 .help = "The key-encryption key in FILE shall open it (docs/keys.md), mode 0600"},
 	{.name = "sign", .letter = 's', .kind = OPT_FLAG, .help = "Sign it with your own identity"},
 	{.name = "sign-with",
 	 .kind = OPT_FILE,
@@ -49,12 +58,12 @@ static const struct opt options[] = {
 	 .kind = OPT_TEXT,
 	 .arg = "Kyber768|Kyber1024",
 	 .old_env = "PQC_ALGORITHM",
-	 .check = check_suite,
+	 .check = suite_check,
 	 .help = "The algorithms; without it the signer's, else Kyber768"},
 	{.name = "part-size",
 	 .kind = OPT_SIZE,
 	 .arg = "SIZE",
-	 .def = "4M",
+	 .def = DEFAULT_SEAL_PART,
 	 .min = 1,
 	 .max = PQX_PART_MAX,
 	 .old_env = "STREAM_CHUNK_SIZE",
@@ -81,20 +90,23 @@ static int load_keys(const struct cli *c, struct keyring *k, struct seal_opts *o
 
 	if ((rc = keyring_recipients(k, c, "recipient", e)) != 0 ||
 	    (rc = keyring_passphrase(k, c, "", true, e)) != 0 ||
-	    (rc = keyring_raw_key(k, c, e)) != 0 || (rc = load_signer(c, k, e)) != 0)
+	    (rc = keyring_keys(k, c, e)) != 0 || (rc = load_signer(c, k, e)) != 0)
 		return rc;
-	if (k->n == 0 && k->passphrase == NULL && k->raw_key == NULL)
+	if (k->n == 0 && k->passphrase == NULL && k->raw_key == NULL && k->kek == NULL)
 		return err_set(e, PQC_EUSAGE,
 			       "for whom? give -r FILE.pub, --passphrase, "
-			       "--passphrase-file or --raw-key-file");
-	if (k->passphrase != NULL && (k->n > 0 || k->raw_key != NULL))
+			       "--passphrase-file, --raw-key-file or --kek-file");
+	if (k->passphrase != NULL && (k->n > 0 || k->raw_key != NULL || k->kek != NULL))
 		return err_set(e, PQC_EUSAGE,
 			       "a passphrase stands alone: who has it could pretend to be any of "
 			       "the others");
-	o->to = (struct seal_to){.recipients = k->list,
-				 .nrecipients = k->n,
-				 .passphrase = k->passphrase,
-				 .raw_key = k->raw_key};
+	o->whom = (struct seal_to){.recipients = k->list,
+				   .nrecipients = k->n,
+				   .passphrase = k->passphrase,
+				   .raw_key = k->raw_key,
+				   .associated_data = k->data.p,
+				   .associated_data_size = k->data.len,
+				   .kek = k->kek};
 	o->sign = k->identity;
 	o->suite = suite_option(c);
 	if (o->suite != NULL && o->sign != NULL && o->suite != identity_public(o->sign)->suite) {
@@ -145,31 +157,30 @@ static void tell(const struct cli *c, const struct seal_result *r, const char *p
 static int seal_to_file(const struct cli *c, struct seal_opts *o, const char *in, const char *path,
 			struct err *e)
 {
-	struct outfile f = {.fd = -1, .dirfd = -1};
 	struct seal_result r;
+	struct pqc_sink to;
 	struct meter m;
 	int rc;
 
-	if ((rc = outfile_open(&f, path, opt_flag(c->opts, "force"), e)) != 0)
+	if ((rc = output_sink(c, path, &to, e)) != 0)
 		return rc;
 	meter_begin(&m, in, opt_flag(c->opts, "quiet"));
-	o->out = f.fd;
+	o->to = &to;
+	o->cancel = signals_flag();
 	o->progress = seal_progress;
 	o->arg = &m;
 	rc = seal_stream(o, &r, e);
 	meter_end(&m);
 	if (rc == 0)
-		rc = outfile_commit(&f, e);
-	outfile_close(&f);
-	if (rc == 0)
 		tell(c, &r, path);
-	return rc;
+	return advise_force(rc, e);
 }
 
 static int run(struct cli *c, struct err *e)
 {
 	const char *in = c->argc > 0 ? c->argv[0] : "-";
-	struct seal_opts o = {.in = -1, .threads = threads_option(c, 1, MAX_THREADS)};
+	struct pqc_source from = {.kind = PQC_IO_FD, .fd = -1};
+	struct seal_opts o = {.from = &from, .threads = threads_option(c, default_seal_threads())};
 	struct keyring k = {0};
 	char path[PATH_MAX];
 	int rc;
@@ -177,10 +188,10 @@ static int run(struct cli *c, struct err *e)
 	o.time = clock_unix();
 	signals_catch();
 	if ((rc = part_size_option(c, &o.part_size, e)) == 0 &&
-	    (rc = choose_out(c, in, path, e)) == 0 && (rc = input_open(in, &o.in, e)) == 0 &&
+	    (rc = choose_out(c, in, path, e)) == 0 && (rc = input_open(in, &from.fd, e)) == 0 &&
 	    (rc = load_keys(c, &k, &o, e)) == 0)
 		rc = seal_to_file(c, &o, in, path, e);
-	input_close(o.in);
+	input_close(from.fd);
 	keyring_free(&k);
 	return rc != 0 ? rc : out_finish(e);
 }

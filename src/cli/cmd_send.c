@@ -10,9 +10,8 @@
 #include "cli/out.h"
 #include "cli/receipt_file.h"
 #include "cli/verbs.h"
+#include "client/defaults.h"
 #include "container/header.h"
-
-#define SEND_THREADS 2
 
 static const struct opt options[] = {
 	{.name = "receipt",
@@ -22,7 +21,7 @@ static const struct opt options[] = {
 	{.name = "part-size",
 	 .kind = OPT_SIZE,
 	 .arg = "SIZE",
-	 .def = "1M",
+	 .def = DEFAULT_SEND_PART,
 	 .min = 1,
 	 .max = PQX_PART_MAX,
 	 .old_env = "STREAM_CHUNK_SIZE",
@@ -95,7 +94,9 @@ static void tell(const struct send *s, const struct transfer_result *r, const ch
 /* path NULL: standard input. The object's name is in s->url. */
 static int send_one(struct send *s, const char *path, struct err *e)
 {
-	struct put_opts p = {.path = path, .fd = STDIN_FILENO, .part_size = s->part_size};
+	const struct pqc_source from = {
+		.kind = path != NULL ? PQC_IO_PATH : PQC_IO_FD, .path = path, .fd = STDIN_FILENO};
+	struct put_opts p = {.from = &from, .part_size = s->part_size};
 	struct transfer_result r = {0};
 	char receipt[PATH_MAX];
 	int rc;
@@ -249,7 +250,7 @@ static int run(struct cli *c, struct err *e)
 	s->prefix = strlen(name);
 	s->into = s->prefix == 0 || name[s->prefix - 1] == '/' || c->argc > 2;
 	if ((rc = session_begin(&s->ui, c, &s->url, true, e)) == 0) {
-		s->ui.o.threads = threads_option(c, -1, SEND_THREADS);
+		s->ui.o.threads = threads_option(c, default_send_threads());
 		rc = send_all(s, e);
 	}
 	session_end(&s->ui);

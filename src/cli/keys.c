@@ -14,7 +14,6 @@
 #include "base/text.h"
 #include "cli/cli.h"
 #include "cli/out.h"
-#include "client/defaults.h"
 #include "container/header.h"
 #include "crypto/secmem.h"
 
@@ -220,8 +219,8 @@ int passphrase_ask(const char *prompt, bool twice, char **out, struct err *e)
 
 /* ---- identities ---- */
 
-static int ask_for(const struct cli *c, const char *path, const char *pass_option, char **pass,
-		   struct err *e)
+int identity_passphrase(const struct cli *c, const char *path, const char *pass_option, char **pass,
+			struct err *e)
 {
 	const char *file = opt_text(c->opts, pass_option);
 	char prompt[PATH_MAX + 32];
@@ -246,7 +245,7 @@ int load_identity(const struct cli *c, const char *path, const char *pass_option
 
 	if (rc != PQC_EPASSPHRASE)
 		return rc;
-	if ((rc = ask_for(c, path, pass_option, &pass, e)) == 0)
+	if ((rc = identity_passphrase(c, path, pass_option, &pass, e)) == 0)
 		rc = identity_load(path, pass, out, e);
 	passphrase_free(pass);
 	return rc;
@@ -305,13 +304,6 @@ int id_option(const struct cli *c, const char *option, uint8_t id[ID_LEN], bool 
 
 /* ---- suite, part size, threads ---- */
 
-int check_suite(const char *value, struct err *e)
-{
-	const struct suite *s;
-
-	return suite_by_name(value, &s, e);
-}
-
 const struct suite *suite_option(const struct cli *c)
 {
 	const char *name = opt_text(c->opts, "suite");
@@ -339,9 +331,9 @@ int part_size_option(const struct cli *c, uint32_t *out, struct err *e)
 	return 0;
 }
 
-unsigned threads_option(const struct cli *c, int beside, unsigned max)
+unsigned threads_option(const struct cli *c, unsigned otherwise)
 {
 	if (opt_text(c->opts, "threads") != NULL)
 		return (unsigned)opt_number(c->opts, "threads");
-	return default_threads(beside, max);
+	return otherwise;
 }

@@ -81,7 +81,7 @@ const struct opt transfer_options[] = {
 	 .kind = OPT_NUMBER,
 	 .arg = "N",
 	 .min = 1,
-	 .max = 64,
+	 .max = CLIENT_THREADS_MAX,
 	 .help = "Threads that encrypt (send: without it one for each processor but one, at most "
 		 "2) or decrypt (get: one for each and one more, at most 4)"},
 	{0},

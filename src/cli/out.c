@@ -108,3 +108,10 @@ void out_error(const char *who, int rc, const struct err *e, bool json)
 	json_str(&j, "message", message);
 	json_end(&j);
 }
+
+int advise_force(int rc, struct err *e)
+{
+	if (rc == PQC_EEXIST)
+		err_set(e, rc, "%s; --force replaces it", e->msg);
+	return rc;
+}

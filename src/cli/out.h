@@ -27,4 +27,7 @@ void out_error(const char *who, int rc, const struct err *e, bool json);
 /* Close what json_begin opened: a line of standard output. Frees it. */
 void json_end(struct json *j);
 
+/* After PQC_EEXIST: add to e how to replace what is there. Returns rc. */
+int advise_force(int rc, struct err *e);
+
 #endif

@@ -7,7 +7,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "crypto/secmem.h"
+#include "server/kek_file.h"
+
+#define DATA_MAX (64 * 1024) /* bytes of associated data */
 
 const struct opt file_options[] = {
 	{.name = "out",
@@ -59,6 +63,15 @@ const struct opt opener_options[] = {
 	 .kind = OPT_FILE,
 	 .arg = "FILE",
 	 .help = "Holds the key that opens it: 64 hex digits, mode 0600"},
+	{.name = "associated-data-file",
+	 .kind = OPT_FILE,
+	 .arg = "FILE",
+	 .help = "What that key was bound to: the bytes of FILE"},
+	{.name = "kek-file",
+	 .kind = OPT_FILE,
+	 .arg = "FILE",
+	 .env = "PQC_SEAL_KEK_FILE",
+	 .help = "Holds the key-encryption key that opens it, mode 0600"},
 	{0},
 };
 
@@ -67,6 +80,8 @@ void keyring_free(struct keyring *k)
 	identity_free(k->identity);
 	passphrase_free(k->passphrase);
 	secret_free(k->raw_key, KEY_LEN);
+	secret_free(k->kek, sizeof(*k->kek));
+	buf_free(&k->data);
 	free(k->recipient);
 	free(k->list);
 }
@@ -109,24 +124,63 @@ int keyring_passphrase(struct keyring *k, const struct cli *c, const char *prefi
 			      e);
 }
 
-int keyring_raw_key(struct keyring *k, const struct cli *c, struct err *e)
+static int take_data(struct keyring *k, const struct cli *c, struct err *e)
+{
+	const char *file = opt_text(c->opts, "associated-data-file");
+	int rc;
+
+	if (file == NULL)
+		return 0;
+	if (k->raw_key == NULL)
+		return err_set(e, PQC_EUSAGE,
+			       "--associated-data-file goes with --raw-key-file: it is that key "
+			       "which is bound to the data");
+	buf_init(&k->data, DATA_MAX);
+	if ((rc = file_slurp(AT_FDCWD, file, &k->data, e)) != 0)
+		err_prefix(e, "--associated-data-file");
+	else if (k->data.len == 0)
+		rc = err_set(e, PQC_EUSAGE, "%s is empty: that is no data to bind a key to", file);
+	return rc;
+}
+
+static int take_kek(struct keyring *k, const struct cli *c, struct err *e)
+{
+	const char *file = opt_text(c->opts, "kek-file");
+
+	if (file == NULL)
+		return 0;
+	if ((k->kek = secret_alloc(sizeof(*k->kek))) == NULL)
+		return err_set(e, PQC_ENOMEM, "out of memory");
+	return kek_load(file, k->kek, e);
+}
+
+int keyring_keys(struct keyring *k, const struct cli *c, struct err *e)
 {
 	const char *file = opt_text(c->opts, "raw-key-file");
+	int rc;
 
-	return file != NULL ? raw_key_file(file, &k->raw_key, e) : 0;
+	if (file != NULL && (rc = raw_key_file(file, &k->raw_key, e)) != 0)
+		return rc;
+	if ((rc = take_data(k, c, e)) != 0)
+		return rc;
+	return take_kek(k, c, e);
 }
 
 int keyring_opener(struct keyring *k, const struct cli *c, struct open_keys *out, struct err *e)
 {
 	int rc;
 
-	if ((rc = keyring_passphrase(k, c, "", false, e)) != 0 ||
-	    (rc = keyring_raw_key(k, c, e)) != 0)
+	if ((rc = keyring_passphrase(k, c, "", false, e)) != 0 || (rc = keyring_keys(k, c, e)) != 0)
 		return rc;
-	if (opt_text(c->opts, "identity") != NULL || (k->passphrase == NULL && k->raw_key == NULL))
+	if (opt_text(c->opts, "identity") != NULL ||
+	    (k->passphrase == NULL && k->raw_key == NULL && k->kek == NULL))
 		rc = own_identity(c, "key-passphrase-file", &k->identity, e);
-	*out = (struct open_keys){
-		.identity = k->identity, .raw_key = k->raw_key, .passphrase = k->passphrase};
+	*out = (struct open_keys){.identity = k->identity,
+				  .raw_key = k->raw_key,
+				  .associated_data = k->data.p,
+				  .associated_data_size = k->data.len,
+				  .kek = k->kek,
+				  .passphrase = k->passphrase};
 	return rc;
 }
 
@@ -148,6 +202,21 @@ void input_close(int fd)
 {
 	if (fd > STDIN_FILENO)
 		close(fd);
+}
+
+int output_sink(const struct cli *c, const char *path, struct pqc_sink *to, struct err *e)
+{
+	const bool out = strcmp(path, "-") == 0;
+
+	if (out && isatty(STDOUT_FILENO) == 1)
+		return err_set(e, PQC_EUSAGE,
+			       "standard output is a terminal, and this is not text for it: give "
+			       "-o FILE, or send it through a pipe");
+	*to = (struct pqc_sink){.kind = out ? PQC_IO_FD : PQC_IO_PATH,
+				.path = path,
+				.replace = opt_flag(c->opts, "force"),
+				.fd = STDOUT_FILENO};
+	return 0;
 }
 
 int seal_progress(void *arg, uint64_t done, uint64_t total)

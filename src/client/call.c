@@ -16,6 +16,8 @@ int call_begin(struct call *c, const struct client_opts *o, const struct url *u,
 	c->u = u;
 	c->queue_ms = 0;
 	c->asked = false;
+	atomic_init(&c->off, false);
+	atomic_init(&c->spoiled, false);
 	retry_init(&c->retry, o);
 	trail_init(&c->trail);
 	if ((r = trace_begin(&c->trace, o->parent)) != 0)
@@ -27,6 +29,41 @@ int call_begin(struct call *c, const struct client_opts *o, const struct url *u,
 		trace_id_hex(&c->trace, o->info->trace_id);
 	}
 	return 0;
+}
+
+bool call_is_off(const struct call *c)
+{
+	return atomic_load(&c->off) || (c->o->cancel != NULL && atomic_load(c->o->cancel));
+}
+
+bool call_is_over(const void *arg)
+{
+	return call_is_off(arg);
+}
+
+int call_progress(struct call *c, const struct progress *p, struct err *e)
+{
+	if (c->o->progress == NULL || c->o->progress(c->o->arg, p) == 0)
+		return 0;
+	atomic_store(&c->off, true);
+	return err_set(e, PQC_EINTERRUPTED, "interrupted");
+}
+
+int call_spoil(struct call *c, int rc, const struct err *e)
+{
+	if (!atomic_exchange(&c->spoiled, true)) {
+		c->spoil = rc;
+		c->spoil_err = *e;
+	}
+	return rc;
+}
+
+int call_reason(const struct call *c, int rc, struct err *e)
+{
+	if (!atomic_load(&c->spoiled))
+		return rc;
+	*e = c->spoil_err;
+	return c->spoil;
 }
 
 /* e's message, and where to look for more. */
@@ -46,8 +83,10 @@ int call_retry(struct call *c, int rc, struct err *e)
 	struct err why = *e;
 
 	trail_leave(&c->trail, rc);
-	if (!retry_worth(&c->retry, rc))
+	if (atomic_load(&c->spoiled) || !retry_worth(&c->retry, rc))
 		return rc;
+	if (call_is_off(c))
+		return err_set(e, PQC_EINTERRUPTED, "interrupted");
 	if (c->o->notice != NULL) {
 		name_trace(c, rc, &why);
 		c->o->notice(c->o->arg, "reconnect", why.msg);

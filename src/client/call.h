@@ -11,13 +11,33 @@ struct call {
 	struct retry retry;
 	uint64_t queue_ms; /* waited in the server's queue so far */
 	struct trace_ctx trace;
-	bool asked; /* a server was told of the trace */
+	bool asked;	     /* a server was told of the trace */
+	atomic_bool off;     /* a callback of the caller's has called it off */
+	atomic_bool spoiled; /* source or sink failed: */
+	int spoil;
+	struct err spoil_err;
 	struct trail trail;
 };
 
 /* PQC_ECRYPTO without randomness. */
 int call_begin(struct call *c, const struct client_opts *o, const struct url *u,
 	       struct err *e) MUST_CHECK;
+/* Has the caller called it off, in whichever way? From any thread. */
+bool call_is_off(const struct call *c);
+/* The same for slow_end.over; arg is a struct call. */
+bool call_is_over(const void *arg);
+/* Tell the caller how far it is: 0, or PQC_EINTERRUPTED when it wants no more. */
+int call_progress(struct call *c, const struct progress *p, struct err *e) MUST_CHECK;
+/*
+ * The source or the sink failed with rc and e. Whatever that is, a new connection does not mend
+ * it: the call ends with it. Returns rc. From any thread.
+ */
+int call_spoil(struct call *c, int rc, const struct err *e);
+/*
+ * An attempt failed with rc, and none of its threads is at work any more: what the reason is, which
+ * may have come to light after the connection broke.
+ */
+int call_reason(const struct call *c, int rc, struct err *e) MUST_CHECK;
 /* An attempt failed with rc: 0, after waiting, when another is worth it; else the reason. */
 int call_retry(struct call *c, int rc, struct err *e) MUST_CHECK;
 /*

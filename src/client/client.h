@@ -12,6 +12,7 @@
 #include "base/buf.h"
 #include "crypto/identity.h"
 #include "net/url.h"
+#include "pqc.h"
 
 struct tls_ctx;
 struct trace_ctx;
@@ -41,15 +42,17 @@ struct client_opts {
 	unsigned connect_ms, idle_ms;
 	uint64_t retry_ms;	   /* give up after this long without progress; 0: one attempt */
 	const atomic_bool *cancel; /* set by a signal handler: end with PQC_EINTERRUPTED; or NULL */
-	void (*progress)(void *arg, const struct progress *p); /* or NULL */
+	/* Not 0: end with PQC_EINTERRUPTED, as *cancel does. Or NULL. */
+	int (*progress)(void *arg, const struct progress *p);
 	void (*notice)(void *arg, const char *event,
 		       const char *text); /* "reconnect", "resume", ...; or NULL */
 	/*
 	 * The request waits in the server's queue. Called when the server tells a place and often
 	 * from then on, at least several times a second. position: 1 is next, 0 not told.
-	 * estimate_ms: how much longer it may take, UINT64_MAX not told. Or NULL.
+	 * estimate_ms: how much longer it may take, UINT64_MAX not told. Not 0: as of progress. Or
+	 * NULL.
 	 */
-	void (*queued)(void *arg, uint32_t position, uint64_t estimate_ms);
+	int (*queued)(void *arg, uint32_t position, uint64_t estimate_ms);
 	void *arg;
 	struct call_info *info;		/* filled in by each call; or NULL */
 	const struct trace_ctx *parent; /* the span that the call is part of; or NULL */
@@ -70,18 +73,26 @@ struct transfer_result {
 };
 void transfer_result_free(struct transfer_result *r);
 
+/*
+ * A regular file given by its path, and memory with resume_memory, can be taken up by a later
+ * call; memory, and all else, which is a stream, is sent again from its beginning. A negative code
+ * from a callback ends the call, and is what the call returns.
+ */
 struct put_opts {
-	const char *path; /* regular file, or NULL: read fd */
-	int fd;		  /* a pipe or anything readable */
+	const struct pqc_source *from;
+	bool resume_memory; /* keep a journal of memory, too */
 	uint32_t part_size;
 };
 int client_put(const struct client_opts *o, const struct url *u, const struct put_opts *p,
 	       struct transfer_result *r, struct err *e) MUST_CHECK;
 
+/*
+ * A path can be taken up by a later call. A descriptor and a callback are written to in order,
+ * memory as the parts come; what of these was not finished is worth nothing. Memory that is too
+ * small: PQC_ETOOBIG, and the result's size says how much it takes.
+ */
 struct get_opts {
-	const char *path; /* destination file, or NULL: write to fd in order */
-	int fd;
-	bool replace;	     /* overwrite an existing destination; else PQC_EEXIST */
+	const struct pqc_sink *to;
 	const uint8_t *from; /* ID_LEN: only if this identity sent it; or NULL */
 };
 int client_get(const struct client_opts *o, const struct url *u, const struct get_opts *g,

@@ -1,7 +1,6 @@
 #include "client/defaults.h"
 
-#include <unistd.h>
-
+#include "base/pool.h"
 #include "base/text.h"
 
 #define SEAL_THREADS 4
@@ -20,13 +19,6 @@ uint32_t default_size(const char *text)
 	uint64_t size = 0;
 
 	return parse_size(text, UINT32_MAX, &size) == 0 ? (uint32_t)size : 0;
-}
-
-unsigned default_threads(int beside, unsigned max)
-{
-	long n = sysconf(_SC_NPROCESSORS_ONLN) + beside;
-
-	return n < 1 ? 1 : n > (long)max ? max : (unsigned)n;
 }
 
 unsigned default_seal_threads(void)

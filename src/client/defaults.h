@@ -13,15 +13,12 @@
 #define DEFAULT_SEAL_PART "4M"
 #define DEFAULT_SEND_PART "1M"
 
+#define CLIENT_THREADS_MAX 64
+
 /* The values that these texts have, in milliseconds and bytes. */
 uint64_t default_ms(const char *text);
 uint32_t default_size(const char *text);
 
-/*
- * Threads: the processors there are and `beside` more, 1 to max. Threads that wait for the disk
- * want one more, threads beside a busy connection one less (docs/performance.md).
- */
-unsigned default_threads(int beside, unsigned max);
 unsigned default_seal_threads(void); /* of seal, open */
 unsigned default_send_threads(void);
 unsigned default_get_threads(void);

@@ -133,8 +133,7 @@ static void on_tick(struct timer *t)
 	struct drive *d = (struct drive *)((char *)t - offsetof(struct drive, tick));
 
 	loop_timer_set(d->loop, t, TICK_MS);
-	d->ops->report(d);
-	if (d->call.o->cancel != NULL && atomic_load(d->call.o->cancel)) {
+	if (d->ops->report(d) != 0 || call_is_off(&d->call)) {
 		err_set(d->e, PQC_EINTERRUPTED, "interrupted");
 		drive_finish(d, PQC_EINTERRUPTED);
 	} else if (d->ops->waiting(d)) {

@@ -20,8 +20,8 @@ struct drive_ops {
 	int (*write)(struct drive *d, unsigned *want);
 	/* Collect finished jobs. */
 	void (*reap)(struct drive *d);
-	/* Now and then: show how far it is. */
-	void (*report)(struct drive *d);
+	/* Now and then: show how far it is. Not 0 ends it. */
+	int (*report)(struct drive *d);
 	/* Are we, and not the peer, the ones that everything waits for? */
 	bool (*waiting)(struct drive *d);
 	/* Jobs that still use the connection or the owner's memory? */

@@ -1,8 +1,6 @@
 /*
  * Get: one connection after another until every part is there; then the file takes its name.
  */
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -41,7 +39,7 @@ static int take_object(struct get *g, const struct msg *reply, struct err *e)
 			       "the object was sent by another identity than the one asked for");
 	if (g->known && (memcmp(h.raw, g->h.raw, PQX_HEADER_LEN) != 0 || mf.n != g->mf.n ||
 			 memcmp(mf.root, g->mf.root, mf.suite->hash_len) != 0)) {
-		if (g->journal == NULL)
+		if (g->stream)
 			return err_set(e, PQC_ECHANGED,
 				       "the object was replaced while it was read");
 		partset_clear(&g->have);
@@ -69,7 +67,7 @@ static int make_workers(struct get *g)
 	struct pool_opts one = {.threads = 1, .notify = drive_notify, .arg = g->d.loop};
 
 	/* One worker writes a stream in order. */
-	if (g->journal == NULL || po.threads == 0)
+	if (g->stream || po.threads == 0)
 		po.threads = 1;
 	g->capacity = pqx_part_capacity(g->h.part_size);
 	g->worker_count = po.threads;
@@ -117,17 +115,9 @@ static int first_time(struct get *g, struct err *e)
 	if ((r = make_workers(g)) != 0)
 		return err_set(e, r, "out of memory");
 	tree_init(&g->tree, g->h.suite);
-	if (g->journal != NULL && (r = get_take_up(g, e)) != 0)
+	if ((r = get_make_room(g, e)) != 0)
 		return r;
 	g->known = true;
-	/* Room for the whole file, or a clear word now rather than after an hour. */
-	if (g->journal != NULL && g->mf.plain_size > 0 &&
-	    fallocate(g->fd, 0, 0, (off_t)g->mf.plain_size) != 0 &&
-	    (errno == ENOSPC || errno == EDQUOT))
-		return err_sys(e, errno, "%s: %llu bytes", g->path,
-			       (unsigned long long)g->mf.plain_size);
-	if (g->journal != NULL && g->direct < 0 && g->mf.plain_size >= FILE_DIRECT_FROM)
-		g->direct = file_open_direct(g->fd);
 	return 0;
 }
 
@@ -143,7 +133,7 @@ static int attempt(struct get *g, struct err *e)
 		r = get_data(g);
 	memcpy(g->res->server_id, g->d.link.server_id, ID_LEN);
 	link_close(&g->d.link);
-	return r;
+	return r != 0 ? call_reason(&g->d.call, r, e) : 0;
 }
 
 static void get_free(struct get *g)
@@ -154,6 +144,7 @@ static void get_free(struct get *g)
 		close(g->direct);
 	if (g->journal != NULL && g->fd >= 0)
 		close(g->fd);
+	free(g->leaves);
 	journal_free(g->journal);
 	if (g->dirfd >= 0)
 		close(g->dirfd);
@@ -187,7 +178,8 @@ int client_get(const struct client_opts *o, const struct url *u, const struct ge
 		res->reconnects++;
 	}
 	res->seconds_received = (double)(clock_ms() - g->began) / 1000;
-	g->d.ops->report(&g->d);
+	if ((r = get_report(g, true)) != 0)
+		goto out;
 	trail_enter(&g->d.call.trail, PHASE_COMMIT);
 	if ((r = get_publish(g, e)) == 0)
 		res->seconds = (double)(clock_ms() - g->began) / 1000;

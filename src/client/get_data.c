@@ -20,45 +20,62 @@ static struct get *get_of(struct drive *d)
 	return (struct get *)d; /* its first member */
 }
 
-static void report(struct get *g, bool now)
+int get_report(struct get *g, bool now)
 {
 	uint64_t at = clock_ms(), total = g->mf.plain_size;
 	uint64_t done = (partset_count(&g->have) + g->fill.count + g->flushing.count) * g->capacity;
 	struct progress p = {.done = done < total ? done : total, .total = total};
 
-	if (g->d.call.o->progress == NULL || (!now && at - g->shown < PROGRESS_MS))
-		return;
+	if (!now && at - g->shown < PROGRESS_MS)
+		return 0;
 	g->shown = at;
 	p.resumed = g->res->resumed_bytes;
-	g->d.call.o->progress(g->d.call.o->arg, &p);
+	return call_progress(&g->d.call, &p, g->d.e);
 }
 
 /* ---- a part, on a worker ---- */
+
+/* Where a part's plaintext goes at first: its place in the caller's memory, or ours. */
+static uint8_t *plain_at(const struct get *g, const struct worker *w, uint64_t off)
+{
+	if (g->leaves != NULL)
+		return (uint8_t *)g->go->to->data + off; /* get_make_room has seen to the room */
+	return w->plain + off % FILE_BLOCK;
+}
+
+/* Is it as long as it must be for all parts to make what the manifest says? */
+static bool length_ok(const struct get *g, const struct slot *s)
+{
+	uint64_t left = g->mf.plain_size - s->f.part * g->capacity;
+	size_t n;
+
+	return cob_opened_len(s->f.length, &n) == 0 &&
+	       n == (left < g->capacity ? left : g->capacity);
+}
 
 static void open_part(struct slot *s, struct worker *w)
 {
 	struct get *g = s->g;
 	struct span sealed = {s->p, s->f.length};
-	uint64_t off = s->f.part * g->capacity;
-	uint8_t *plain = w->plain + off % FILE_BLOCK;
+	uint8_t *plain = plain_at(g, w, s->f.part * g->capacity);
 	size_t n;
 
 	if (g->stream_broken) {
 		s->rc = PQC_ECLOSED; /* a part before this one is missing */
 		return;
 	}
-	s->rc = pqx_part_open(w->aead, &g->h, &g->k, s->f.part, s->f.part + 1 == g->mf.n, &sealed,
-			      plain, &n);
+	s->rc = length_ok(g, s) ? pqx_part_open(w->aead, &g->h, &g->k, s->f.part,
+						s->f.part + 1 == g->mf.n, &sealed, plain, &n)
+				: PQC_EINTEGRITY;
 	if (s->rc == 0)
 		s->rc = pqx_leaf(g->h.suite, s->f.part, &sealed, s->leaf);
 	if (s->rc != 0)
 		err_set(&s->e, s->rc, "part %llu does not open: it was damaged or edited",
 			(unsigned long long)s->f.part);
-	else if (g->journal == NULL && (s->rc = file_write(g->fd, plain, n, &s->e)) == PQC_ECLOSED)
-		s->rc = PQC_EIO; /* our reader went away: connecting to the server again is no help */
-	else if (g->journal != NULL)
-		s->rc = file_pwrite_direct(g->fd, g->direct, plain, n, off, &s->e);
-	g->stream_broken |= g->journal == NULL && s->rc != 0;
+	else if ((s->rc = get_write(g, plain, n, s->f.part, &s->e)) != 0)
+		call_spoil(&g->d.call, s->rc, &s->e);
+	if (g->stream && s->rc != 0) /* else there are other workers, and none that looks */
+		g->stream_broken = true;
 }
 
 static void slot_run(struct job *j)
@@ -128,7 +145,9 @@ static int note(struct get *g, const struct slot *s)
 	g->res->parts_moved++;
 	retry_progress(&g->d.call.retry);
 	if (g->journal == NULL) {
-		if ((r = tree_add(&g->tree, s->leaf)) != 0)
+		if (g->leaves != NULL)
+			memcpy(g->leaves + s->f.part * hl, s->leaf, hl);
+		else if ((r = tree_add(&g->tree, s->leaf)) != 0)
 			return r;
 		return partset_add(&g->have, s->f.part, 1);
 	}
@@ -292,9 +311,9 @@ static void reap(struct drive *d)
 	pool_reap(g->disk);
 }
 
-static void show(struct drive *d)
+static int show(struct drive *d)
 {
-	report(get_of(d), false);
+	return get_report(get_of(d), false);
 }
 
 /* What arrived is noted even when the connection broke. */

@@ -43,10 +43,12 @@ struct get {
 	struct pqx_keys k;
 	struct pqx_manifest mf;
 	size_t capacity;
-	struct journal *journal; /* NULL when the destination is a stream */
 	struct partset have;	 /* written and, for a file, noted in the journal */
 	struct tree tree;	 /* of a stream: the leaves so far */
+	struct journal *journal; /* of a file; else NULL */
+	uint8_t *leaves;	 /* of memory: each part's, once it is there; else NULL */
 	/* the destination */
+	bool stream;	       /* written in order */
 	int dirfd, fd, direct; /* direct: fd's file, for file_pwrite_direct */
 	char *path;	       /* own copy */
 	const char *base;      /* within path */
@@ -77,11 +79,18 @@ struct get {
 /* get_data.c: fetch what is missing over an open connection; what arrived before it broke is kept. */
 int get_data(struct get *g) MUST_CHECK;
 extern const struct drive_ops get_drive_ops;
+/* Tell the caller how far it is, at the latest now: 0, or PQC_EINTERRUPTED when it wants no more. */
+int get_report(struct get *g, bool now) MUST_CHECK;
 
-/* get_file.c: the destination: a temporary file and its journal, or a stream. */
+/* get_file.c: the destination: a temporary file and its journal, memory, or a stream. */
 int get_open_destination(struct get *g, struct err *e) MUST_CHECK;
-/* What an earlier run wrote into the temporary file, as far as the journal vouches for it. */
-int get_take_up(struct get *g, struct err *e) MUST_CHECK;
+/*
+ * The object is known: room for it, or a clear word now rather than after an hour; and what an earlier
+ * run wrote into the temporary file, as far as the journal vouches for it.
+ */
+int get_make_room(struct get *g, struct err *e) MUST_CHECK;
+/* Write part i's n bytes. On a worker. */
+int get_write(struct get *g, const uint8_t *p, size_t n, uint64_t i, struct err *e) MUST_CHECK;
 /* Everything is written: compare the root, then let the file have its name. */
 int get_publish(struct get *g, struct err *e) MUST_CHECK;
 /* After a failure r: nothing that could not be used again is left behind. */

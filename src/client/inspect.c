@@ -26,7 +26,7 @@ static void describe(const struct stanza *st, struct stanza_info *out)
 	}
 }
 
-static int inspect_head(const struct source *src, struct inspect_result *r, struct err *e)
+static int inspect_head(struct source *src, struct inspect_result *r, struct err *e)
 {
 	uint8_t *head = malloc(PQX_BODY_OFFSET);
 	struct keyblock *kb = NULL;
@@ -82,7 +82,7 @@ static int judge_tail(const uint8_t *tail, size_t n, uint64_t behind, struct ins
 	return 0;
 }
 
-static int inspect_tail(const struct source *src, struct inspect_result *r, struct err *e)
+static int inspect_tail(struct source *src, struct inspect_result *r, struct err *e)
 {
 	const uint64_t behind = src->size > PQX_BODY_OFFSET ? src->size - PQX_BODY_OFFSET : 0;
 	const size_t n = behind < PQX_TAIL_MAX ? (size_t)behind : PQX_TAIL_MAX;
@@ -102,11 +102,12 @@ static int inspect_tail(const struct source *src, struct inspect_result *r, stru
 
 int inspect_file(int fd, struct inspect_result *out, struct err *e)
 {
+	const struct pqc_source from = {.kind = PQC_IO_FD, .fd = fd};
 	struct inspect_result *r;
 	struct source src;
 	int rc;
 
-	if ((rc = source_init(&src, fd, e)) != 0)
+	if ((rc = source_init(&src, &from, e)) != 0)
 		return rc;
 	if ((r = calloc(1, sizeof(*r))) == NULL)
 		return err_set(e, PQC_ENOMEM, "no memory for the result");

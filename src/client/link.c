@@ -12,9 +12,7 @@
 
 int link_cancelled(const struct link *l, struct err *e)
 {
-	const atomic_bool *cancel = l->call->o->cancel;
-
-	if (cancel != NULL && atomic_load(cancel))
+	if (call_is_off(l->call))
 		return err_set(e, PQC_EINTERRUPTED, "interrupted");
 	return 0;
 }
@@ -27,12 +25,12 @@ int link_wait(struct link *l, unsigned want, const struct deadline *d, struct er
 
 	p.events = (short)((want & LOOP_READ ? POLLIN : 0) | (want & LOOP_WRITE ? POLLOUT : 0));
 	for (;;) {
+		link_tell_place(l);
 		if ((r = link_cancelled(l, e)) != 0)
 			return r;
 		if ((now = clock_ms()) >= d->at)
 			return err_set(e, PQC_ETIMEOUT, "%s does not answer",
 				       l->call->u->host_port);
-		link_tell_place(l);
 		r = poll(&p, 1, d->at - now < SLICE_MS ? (int)(d->at - now) : SLICE_MS);
 		if (r > 0)
 			return 0;

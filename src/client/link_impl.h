@@ -25,7 +25,7 @@ int link_frame(struct link *l, enum ws_opcode op, const void *p, size_t n) MUST_
 /* The next whole message; its bytes are valid until the parser is called again. Pings are answered. */
 int link_next(struct link *l, enum ws_opcode op, struct deadline *d, struct ws_event *ev,
 	      struct err *e) MUST_CHECK;
-/* While the request waits in the server's queue: tell the caller its place. */
+/* While the request waits in the server's queue: tell the caller its place, who may call it off then. */
 void link_tell_place(const struct link *l);
 
 #endif

@@ -101,7 +101,7 @@ static int connect_to(struct link *l, struct deadline *d, struct err *e)
 		return r;
 	if (u->tls && o->tls == NULL)
 		return err_set(e, PQC_EUSAGE, "%s asks for TLS, and none is set up", u->host_port);
-	if ((r = net_dial(u, o->connect_ms, &fd, e)) != 0)
+	if ((r = net_dial(u, o->connect_ms, o->cancel, &fd, e)) != 0)
 		return r;
 	if ((r = stream_new(fd, u->tls ? o->tls : NULL, u->host, &l->st)) != 0) {
 		close(fd);
@@ -198,8 +198,9 @@ void link_tell_place(const struct link *l)
 	const struct place *p = &l->place;
 	uint64_t now = clock_ms(), left = p->due > now ? p->due - now : 0;
 
-	if (p->waiting && o->queued != NULL)
-		o->queued(o->arg, p->position, p->due == UINT64_MAX ? UINT64_MAX : left);
+	if (p->waiting && o->queued != NULL &&
+	    o->queued(o->arg, p->position, p->due == UINT64_MAX ? UINT64_MAX : left) != 0)
+		atomic_store(&l->call->off, true);
 }
 
 static bool is_queued(const struct msg *m)

@@ -3,7 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/io.h"
 #include "client/pipeline.h"
+#include "client/seal_to.h"
 #include "crypto/secmem.h"
 
 /* One opening, from first to last. */
@@ -11,6 +13,7 @@ struct opening {
 	const struct open_opts *o;
 	struct source src;
 	struct sink dst;
+	struct halt halt;
 	struct pqx_header h;
 	struct pqx_keys *k; /* secret memory */
 	uint64_t body_len;  /* of a regular file */
@@ -25,6 +28,18 @@ static int damaged(int r, struct err *e)
 	return err_set(e, r, "the container could not be checked");
 }
 
+static int try_raw_key(const struct open_keys *o, const struct keyblock *kb,
+		       const struct pqx_header *h, struct pqx_keys *k)
+{
+	uint8_t key[KEY_LEN];
+	int r = raw_key_bind(o->raw_key, o->associated_data, o->associated_data_size, key);
+
+	if (r == 0)
+		r = keyblock_open_raw(kb, h, key, k);
+	secret_wipe(key, sizeof(key));
+	return r;
+}
+
 /* Each kind of key in turn, as long as the verdict is "not for this key". */
 static int try_keys(const struct open_keys *o, const struct keyblock *kb,
 		    const struct pqx_header *h, struct pqx_keys *k)
@@ -36,7 +51,7 @@ static int try_keys(const struct open_keys *o, const struct keyblock *kb,
 	if (r == PQC_ENOKEY && o->kek != NULL)
 		r = keyblock_open_kek(kb, h, o->kek, k);
 	if (r == PQC_ENOKEY && o->raw_key != NULL)
-		r = keyblock_open_raw(kb, h, o->raw_key, k);
+		r = try_raw_key(o, kb, h, k);
 	if (r == PQC_ENOKEY && o->passphrase != NULL)
 		r = keyblock_open_passphrase(kb, h, o->passphrase, k);
 	return r;
@@ -45,10 +60,10 @@ static int try_keys(const struct open_keys *o, const struct keyblock *kb,
 int open_keys_unlock(const struct open_keys *o, const struct keyblock *kb,
 		     const struct pqx_header *h, struct pqx_keys *k, struct err *e)
 {
-	int r = try_keys(o, kb, h, k);
+	int r = raw_key_check(o->raw_key, o->associated_data, o->associated_data_size, e);
 
-	if (r == 0)
-		return 0;
+	if (r != 0 || (r = try_keys(o, kb, h, k)) == 0)
+		return r;
 	if (r == PQC_ENOKEY && keyblock_stanza(kb, 0)->type == STANZA_PASSPHRASE)
 		return err_set(e, PQC_EPASSPHRASE, "a passphrase is needed to open this");
 	if (r == PQC_EPASSPHRASE)
@@ -153,6 +168,8 @@ static int stream_tail(const uint8_t *p, size_t n, size_t *len)
 static int open_body(struct opening *s, struct pipeline_result *r, struct err *e)
 {
 	const bool stream = !s->src.seekable;
+	const uint64_t plain_size = stream ? s->h.plain_size : s->manifest.plain_size;
+	const size_t capacity = pqx_part_capacity(s->h.part_size);
 	const struct pipeline_opts p = {
 		.src = &s->src,
 		.src_off = PQX_BODY_OFFSET,
@@ -161,14 +178,17 @@ static int open_body(struct opening *s, struct pipeline_result *r, struct err *e
 		.tail_len = stream ? stream_tail : NULL,
 		.tail_max = stream ? PQX_TAIL_MAX : 0,
 		.dst = &s->dst,
-		.dst_piece = pqx_part_capacity(s->h.part_size),
+		.dst_piece = capacity,
+		.dst_max = plain_size < capacity ? (size_t)plain_size : capacity,
 		.work = open_piece,
 		.work_arg = s,
 		.suite = s->h.suite,
 		.threads = s->o->threads,
-		.plain_size = stream ? s->h.plain_size : s->manifest.plain_size,
+		.plain_size = plain_size,
+		.hash = s->o->sha256 != NULL,
 		.progress = s->o->progress,
 		.progress_arg = s->o->arg,
+		.halt = &s->halt,
 	};
 
 	return pipeline_run(&p, r, e);
@@ -193,8 +213,14 @@ static int open_all(struct opening *s, struct open_result *out, struct err *e)
 		return err_set(e, PQC_ENOMEM, "no memory for the result");
 	if ((r = read_head(s, e)) != 0)
 		goto out;
-	if (s->src.seekable && ((r = read_tail(s, e)) != 0 ||
-				(r = sink_expect(&s->dst, s->manifest.plain_size, e)) != 0))
+	out->plain_size = s->h.plain_size;
+	if (s->src.seekable) {
+		if ((r = read_tail(s, e)) != 0)
+			goto out;
+		out->plain_size = s->manifest.plain_size;
+	}
+	if (out->plain_size != PQX_SIZE_UNKNOWN &&
+	    (r = sink_expect(&s->dst, out->plain_size, e)) != 0)
 		goto out;
 	if ((r = open_body(s, body, e)) != 0)
 		goto out;
@@ -213,25 +239,38 @@ static int open_all(struct opening *s, struct open_result *out, struct err *e)
 	out->n = body->n;
 	out->plain_size = body->plain_size;
 	out->time = s->manifest.time;
-	r = sink_finish(&s->dst, body->plain_size, e);
+	if ((r = sink_finish(&s->dst, body->plain_size, e)) == 0 && s->o->sha256 != NULL)
+		memcpy(s->o->sha256, body->sha256, SHA256_LEN);
 out:
 	free(body);
 	return r;
 }
 
-int open_stream(const struct open_opts *o, struct open_result *out, struct err *e)
+static int run(struct opening *s, struct open_result *out, struct err *e)
 {
-	struct opening s = {.o = o};
 	int r;
 
-	if ((r = source_init(&s.src, o->in, e)) != 0)
+	if ((r = source_init(&s->src, s->o->from, e)) != 0 ||
+	    (r = sink_init(&s->dst, s->o->to, e)) != 0 ||
+	    (r = ends_apart(&s->src, &s->dst, e)) != 0)
 		return r;
-	if ((r = sink_init(&s.dst, o->out, e)) != 0)
-		return r;
-	if ((s.k = secret_alloc(sizeof(*s.k))) == NULL)
+	s->halt.cancel = s->o->cancel;
+	s->src.halt = s->dst.halt = &s->halt;
+	if ((s->k = secret_alloc(sizeof(*s->k))) == NULL)
 		return err_set(e, PQC_ENOMEM, "no memory for the keys");
-	r = open_all(&s, out, e);
+	r = open_all(s, out, e);
+	secret_free(s->k, sizeof(*s->k));
+	return r;
+}
+
+int open_stream(const struct open_opts *o, struct open_result *out, struct err *e)
+{
+	struct opening s = {.o = o, .src.fd = -1, .dst.direct = -1, .dst.file = OUTFILE_NONE};
+	int r;
+
+	memset(out, 0, sizeof(*out));
+	r = run(&s, out, e);
+	source_close(&s.src);
 	sink_close(&s.dst);
-	secret_free(s.k, sizeof(*s.k));
 	return r;
 }

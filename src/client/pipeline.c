@@ -1,63 +1,12 @@
-#include "client/pipeline.h"
-#include "base/file.h"
+#include "client/pipeline_impl.h"
 
-#include <errno.h>
-#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "crypto/secmem.h"
-
-/* A leaf that waits until those before it are in the tree. */
-struct slot {
-	bool full;
-	size_t plain_len, out_len;
-	uint8_t leaf[HASH_MAX];
-};
-
-struct pipeline {
-	const struct pipeline_opts *o;
-
-	/* The input, under `take`. */
-	pthread_mutex_t take;
-	uint64_t next;	/* piece */
-	uint64_t count; /* of pieces; unknown before the end of a stream */
-	bool eof;	/* the stream has been read to its end, carry included */
-	uint8_t *carry; /* bytes of a stream that were read ahead of their piece; tail_max + 1 */
-	size_t carried;
-	size_t tail_len; /* once the last piece was taken, the tail is carry[0..tail_len) */
-
-	/* The output, under `put`. */
-	pthread_mutex_t put;
-	pthread_cond_t turned;
-	uint64_t turn;	   /* the piece whose leaf comes next */
-	unsigned window;   /* pieces from turn on that may be put: 1 when they must go in order */
-	struct slot *ring; /* window slots */
-	struct tree tree;
-	uint64_t plain_done, out_done;
-	int stop; /* 0, or the first error */
-	struct err err;
-};
-
-struct worker {
-	struct pipeline *pl;
-	struct aead *aead;
-	uint8_t *in, *out; /* the input one piece and what may be behind it, the output one piece */
-	size_t in_cap, out_cap;
-	pthread_t thread;
-};
-
-static bool stopped(struct pipeline *pl)
-{
-	bool s;
-
-	pthread_mutex_lock(&pl->put);
-	s = pl->stop != 0;
-	pthread_mutex_unlock(&pl->put);
-	return s;
-}
 
 /* The first error is the one that is reported; all threads stop. */
 static void fail(struct pipeline *pl, int r, const struct err *e)
@@ -67,153 +16,12 @@ static void fail(struct pipeline *pl, int r, const struct err *e)
 		pl->stop = r;
 		pl->err = *e;
 		pthread_cond_broadcast(&pl->turned);
+		pthread_cond_broadcast(&pl->hashed);
+		if (pl->o->halt != NULL)
+			atomic_store(&pl->o->halt->set, true);
 	}
 	pthread_mutex_unlock(&pl->put);
 }
-
-/* ### Taking a piece ### */
-
-/* Piece i of a regular file. Needs no lock. */
-static int read_at(const struct pipeline *pl, struct worker *w, struct piece *p, struct err *e)
-{
-	const struct pipeline_opts *o = pl->o;
-	const uint64_t off = p->i * o->src_piece;
-	size_t got;
-	int r;
-
-	p->in_len = p->final ? (size_t)(o->src_len - off) : o->src_piece;
-	if ((r = source_read(o->src, w->in, p->in_len, o->src_off + off, &got, e)) != 0)
-		return r;
-	if (got != p->in_len)
-		return err_set(e, PQC_ECHANGED, "the input became shorter while it was read");
-	return 0;
-}
-
-/*
- * The next piece of a stream. It is known not to be the last when more bytes
- * follow it than a tail can have: so one byte more than that is read ahead.
- */
-static int read_next(struct pipeline *pl, struct worker *w, struct piece *p, struct err *e)
-{
-	const struct pipeline_opts *o = pl->o;
-	const size_t want = o->src_piece + o->tail_max + 1;
-	size_t n = pl->carried, got, tail = 0, body;
-	int r;
-
-	memcpy(w->in, pl->carry, n);
-	if (!pl->eof) {
-		if ((r = source_read(o->src, w->in + n, want - n, 0, &got, e)) != 0)
-			return r;
-		n += got;
-		pl->eof = n < want;
-	}
-	body = n;
-	if (pl->eof) {
-		if (o->tail_len != NULL && (r = o->tail_len(w->in, n, &tail)) != 0)
-			return err_set(e, r, "the end of the container is damaged or missing");
-		body = n - tail;
-	}
-	p->final = pl->eof && body <= o->src_piece;
-	p->in_len = p->final ? body : o->src_piece;
-	pl->carried = n - p->in_len;
-	memcpy(pl->carry, w->in + p->in_len, pl->carried);
-	if (p->final) {
-		pl->count = p->i + 1;
-		pl->tail_len = tail;
-	}
-	return 0;
-}
-
-/* Memory for the next piece's output, aligned in a block as its place in the file is (file_pwrite_direct). */
-static uint8_t *out_at(const struct worker *w)
-{
-	const struct pipeline_opts *o = w->pl->o;
-
-	return w->out + (o->dst->base + o->dst_off + w->pl->next * o->dst_piece) % FILE_BLOCK;
-}
-
-/* 0 with a piece, 1 when there are no more, or an error. */
-static int take(struct worker *w, struct piece *p, struct err *e)
-{
-	struct pipeline *pl = w->pl;
-	const bool stream = !pl->o->src->seekable;
-	int r = 0;
-
-	pthread_mutex_lock(&pl->take);
-	if (pl->next == pl->count || stopped(pl)) {
-		r = 1;
-	} else {
-		*p = (struct piece){.i = pl->next, .in = w->in, .out = out_at(w)};
-		p->final = p->i == pl->count - 1;
-		if (stream)
-			r = read_next(pl, w, p, e);
-		if (r == 0)
-			pl->next++;
-		else
-			pl->count = pl->next; /* nobody goes on after an error */
-	}
-	pthread_mutex_unlock(&pl->take);
-	if (r == 0 && !stream)
-		r = read_at(pl, w, p, e);
-	return r;
-}
-
-/* ### Putting its result ### */
-
-/* Under `put`: move the leaves whose turn it is from the ring to the tree. */
-static int advance(struct pipeline *pl, struct err *e)
-{
-	struct slot *s;
-	int r;
-
-	while ((s = &pl->ring[pl->turn % pl->window])->full) {
-		if ((r = tree_add(&pl->tree, s->leaf)) != 0)
-			return err_set(e, r, "the content tree could not be computed");
-		pl->plain_done += s->plain_len;
-		pl->out_done += s->out_len;
-		s->full = false;
-		pl->turn++;
-	}
-	pthread_cond_broadcast(&pl->turned);
-	if (pl->o->progress != NULL &&
-	    pl->o->progress(pl->o->progress_arg, pl->plain_done, pl->o->plain_size) != 0)
-		return err_set(e, PQC_EINTERRUPTED, "interrupted");
-	return 0;
-}
-
-static int put(struct pipeline *pl, const struct piece *p, struct err *e)
-{
-	const struct pipeline_opts *o = pl->o;
-	struct slot *s = &pl->ring[p->i % pl->window];
-	int r = 0;
-
-	if (o->dst->seekable) {
-		r = sink_write(o->dst, p->out, p->out_len, o->dst_off + p->i * o->dst_piece, e);
-		if (r != 0)
-			return r;
-	}
-	pthread_mutex_lock(&pl->put);
-	while (pl->stop == 0 && p->i >= pl->turn + pl->window)
-		pthread_cond_wait(&pl->turned, &pl->put);
-	if (pl->stop != 0)
-		goto out;
-	if (!o->dst->seekable) {
-		/* It is this thread's turn and nobody else's: the lock need not be held. */
-		pthread_mutex_unlock(&pl->put);
-		r = sink_write(o->dst, p->out, p->out_len, 0, e);
-		pthread_mutex_lock(&pl->put);
-		if (r != 0)
-			goto out;
-	}
-	*s = (struct slot){.full = true, .plain_len = p->plain_len, .out_len = p->out_len};
-	memcpy(s->leaf, p->leaf, HASH_MAX);
-	r = advance(pl, e);
-out:
-	pthread_mutex_unlock(&pl->put);
-	return r;
-}
-
-/* ### The threads ### */
 
 static void worker_close(struct worker *w)
 {
@@ -226,14 +34,24 @@ static void worker_close(struct worker *w)
 	aead_free(w->aead);
 }
 
+/* What a thread needs for its input. */
+static size_t in_size(const struct pipeline_opts *o)
+{
+	if (o->src->memory != NULL)
+		return 0;
+	if (!o->src->seekable)
+		return o->src_piece + o->tail_max + 1;
+	return o->src_len < o->src_piece ? (size_t)o->src_len : o->src_piece;
+}
+
 static int worker_open(struct worker *w, struct pipeline *pl, struct err *e)
 {
 	const struct pipeline_opts *o = pl->o;
 
 	w->pl = pl;
-	w->in_cap = o->src_piece + (o->src->seekable ? 0 : o->tail_max + 1);
-	w->out_cap = (o->dst_piece + 2 * FILE_BLOCK - 1) / FILE_BLOCK * FILE_BLOCK;
-	w->in = malloc(w->in_cap);
+	w->in_cap = in_size(o);
+	w->out_cap = (o->dst_max + 2 * FILE_BLOCK - 1) / FILE_BLOCK * FILE_BLOCK;
+	w->in = malloc(w->in_cap + 1);
 	w->out = aligned_alloc(FILE_BLOCK, w->out_cap);
 	w->aead = aead_new();
 	if (w->in == NULL || w->out == NULL || w->aead == NULL)
@@ -249,10 +67,10 @@ static void *worker_run(void *arg)
 	struct piece p;
 	int r;
 
-	while ((r = take(w, &p, &e)) == 0) {
-		if ((r = pl->o->work(pl->o->work_arg, w->aead, &p, &e)) != 0)
+	while ((r = pipeline_take(w, &p, &e)) == 0) {
+		if ((r = pipeline_work(w, &p, &e)) != 0)
 			break;
-		if ((r = put(pl, &p, &e)) != 0)
+		if ((r = pipeline_put(pl, &p, &e)) != 0)
 			break;
 	}
 	if (r < 0)
@@ -272,6 +90,12 @@ static unsigned thread_count(const struct pipeline *pl)
 {
 	unsigned n = pl->o->threads != 0 ? pl->o->threads : cores();
 
+	/*
+	 * The hash takes one thread at a time, and as long as the rest or longer: one more, and the
+	 * others seldom wait for it. Between memory and memory nothing else makes them wait.
+	 */
+	if (pl->o->hash && (pl->o->src->memory == NULL || pl->o->dst->memory == NULL))
+		n++;
 	if (n > SEAL_THREADS_MAX)
 		n = SEAL_THREADS_MAX;
 	return n < pl->count ? n : (unsigned)pl->count;
@@ -330,6 +154,8 @@ static int finish(const struct pipeline *pl, struct pipeline_result *r, struct e
 	r->dst_len = pl->out_done;
 	r->tail_len = pl->tail_len;
 	memcpy(r->tail, pl->carry, pl->tail_len);
+	if (pl->sha != NULL && (rc = sha256_end(pl->sha, r->sha256)) != 0)
+		return err_set(e, rc, "the hash of the plaintext could not be computed");
 	if ((rc = tree_root(&pl->tree, r->root)) != 0)
 		return err_set(e, rc, "the content tree could not be computed");
 	return 0;
@@ -355,11 +181,13 @@ int pipeline_run(const struct pipeline_opts *o, struct pipeline_result *r, struc
 	pthread_mutex_init(&pl.take, NULL);
 	pthread_mutex_init(&pl.put, NULL);
 	pthread_cond_init(&pl.turned, NULL);
+	pthread_cond_init(&pl.hashed, NULL);
 	tree_init(&pl.tree, o->suite);
 	pl.window = o->dst->seekable ? 2 * n : 1;
 	pl.ring = calloc(pl.window, sizeof(*pl.ring));
 	pl.carry = malloc(o->tail_max + 1);
-	if (pl.ring != NULL && pl.carry != NULL)
+	pl.sha = o->hash ? sha256_new() : NULL;
+	if (pl.ring != NULL && pl.carry != NULL && (pl.sha != NULL || !o->hash))
 		rc = run(&pl, n, e);
 	else
 		err_set(e, rc, "no memory for the pipeline");
@@ -369,6 +197,8 @@ int pipeline_run(const struct pipeline_opts *o, struct pipeline_result *r, struc
 		secret_wipe(pl.carry, o->tail_max + 1);
 	free(pl.carry);
 	free(pl.ring);
+	sha256_free(pl.sha);
+	pthread_cond_destroy(&pl.hashed);
 	pthread_cond_destroy(&pl.turned);
 	pthread_mutex_destroy(&pl.put);
 	pthread_mutex_destroy(&pl.take);

@@ -60,6 +60,7 @@ static int take_up(struct put *p, const struct msg *reply, struct err *e)
 {
 	struct partset held = PARTSET_INIT;
 	uint8_t leaf[HASH_MAX];
+	uint64_t there;
 	int r;
 
 	r = partset_decode(reply->ranges.p, reply->ranges.n, &held);
@@ -71,7 +72,8 @@ static int take_up(struct put *p, const struct msg *reply, struct err *e)
 	if (r == 0)
 		r = sender_connected(p->sender, &held, reply->window);
 	if (r == 0 && p->res->reconnects == 0 && partset_count(&held) > 0) {
-		p->res->resumed_bytes = partset_count(&held) * p->capacity;
+		there = partset_count(&held) * p->capacity; /* the last part may carry less */
+		p->res->resumed_bytes = there < p->res->size ? there : p->res->size;
 		if (p->d.call.o->notice != NULL)
 			p->d.call.o->notice(p->d.call.o->arg, "resume",
 					    "the server holds a part of this file already");
@@ -115,7 +117,7 @@ static int attempt(struct put *p, bool *lost, struct err *e)
 out:
 	memcpy(p->res->server_id, p->d.link.server_id, ID_LEN);
 	link_close(&p->d.link);
-	return r;
+	return r != 0 ? call_reason(&p->d.call, r, e) : 0;
 }
 
 static int attempts(struct put *p, struct err *e)
@@ -133,7 +135,7 @@ static int attempts(struct put *p, struct err *e)
 			(void)!journal_remove(p->journal, &ignored);
 			return r;
 		}
-		if (lost && !restarted && psource_size(p->src) != PQX_SIZE_UNKNOWN) {
+		if (lost && !restarted && !psource_is_stream(p->src)) {
 			restarted = true;
 			trail_leave(&p->d.call.trail, r);
 			if ((r = start_new(p, e)) != 0)
@@ -152,7 +154,8 @@ static int attempts(struct put *p, struct err *e)
 
 /* ---- life ---- */
 
-static int journal_key(const struct put *p, const char *path, uint8_t key[32])
+/* Where the journal of the source lies: its path, or that it is memory, and who sends where. */
+static int journal_key(const struct put *p, const struct pqc_source *from, uint8_t key[32])
 {
 	char real[4096];
 	uint8_t h[SHA512_LEN];
@@ -165,11 +168,14 @@ static int journal_key(const struct put *p, const char *path, uint8_t key[32])
 	};
 	int r;
 
-	if (path == NULL || psource_size(p->src) == PQX_SIZE_UNKNOWN)
+	if (!psource_is_lasting(p->src))
 		return random_bytes(key, 32);
-	if (realpath(path, real) == NULL)
+	if (from->kind == PQC_IO_MEMORY)
+		in[0] = (struct span){"put memory", 11};
+	else if (realpath(from->path, real) == NULL)
 		return PQC_EIO;
-	in[1] = (struct span){real, strlen(real) + 1};
+	else
+		in[1] = (struct span){real, strlen(real) + 1};
 	if ((r = sha512(in, sizeof(in) / sizeof(in[0]), h)) == 0)
 		memcpy(key, h, 32);
 	return r;
@@ -182,16 +188,16 @@ static int prepare(struct put *p, const struct put_opts *po, struct err *e)
 	uint8_t key[32];
 	int r;
 
-	if ((r = psource_open(&p->src, po, p->capacity, p->d.call.o->cancel, e)) != 0)
+	if ((r = psource_open(&p->src, po, p->capacity, &p->d.call, e)) != 0)
 		return r;
 	size = psource_size(p->src);
 	if (size != PQX_SIZE_UNKNOWN && (r = pqx_part_count(p->part_size, size, &p->parts)) != 0)
-		return err_set(e, r, "%s is too large for parts of %u bytes", po->path,
+		return err_set(e, r, "%s is too large for parts of %u bytes", psource_name(p->src),
 			       p->part_size);
 	p->res->size = size == PQX_SIZE_UNKNOWN ? 0 : size;
 	memcpy(p->res->sender_id, me->id, ID_LEN);
-	if ((r = journal_key(p, po->path, key)) != 0)
-		return err_set(e, r, "cannot find the way to %s", po->path);
+	if ((r = journal_key(p, po->from, key)) != 0)
+		return err_set(e, r, "cannot find the way to %s", psource_name(p->src));
 	if ((r = journal_open(p->d.call.o->state_dir, JOURNAL_PUT, key, &p->journal, e)) != 0)
 		return r;
 	/* Without a part in it nothing is lost, and the server need not be asked what it holds. */
@@ -249,6 +255,18 @@ static void put_free(struct put *p)
 	free(p);
 }
 
+/* It is stored: whoever calls it off now is too late. */
+static void tell_end(struct put *p)
+{
+	const struct progress g = {.done = p->res->size,
+				   .total = p->res->size,
+				   .resumed = p->res->resumed_bytes,
+				   .committing = true};
+	struct err ignored;
+
+	(void)!call_progress(&p->d.call, &g, &ignored);
+}
+
 int client_put(const struct client_opts *o, const struct url *u, const struct put_opts *po,
 	       struct transfer_result *res, struct err *e)
 {
@@ -278,13 +296,14 @@ int client_put(const struct client_opts *o, const struct url *u, const struct pu
 	res->seconds = (double)(clock_ms() - began) / 1000;
 	if (res->seconds_received == 0)
 		res->seconds_received = res->seconds;
-	r = journal_remove(p->journal, e);
+	if ((r = journal_remove(p->journal, e)) == 0)
+		tell_end(p);
 out:
 	call_end_transfer(&p->d.call, &trail_put, res, r, e);
-	if (r != 0 && p->journal != NULL && psource_size(p->src) == PQX_SIZE_UNKNOWN) {
+	if (r != 0 && p->journal != NULL && !psource_is_lasting(p->src)) {
 		struct err ignored;
 
-		(void)!journal_remove(p->journal, &ignored); /* a stream cannot be taken up again */
+		(void)!journal_remove(p->journal, &ignored); /* it cannot be taken up again */
 	}
 	put_free(p);
 	return r;

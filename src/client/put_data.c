@@ -23,16 +23,18 @@ static int seal_part(struct slot *s, struct worker *w)
 	uint8_t leaf[HASH_MAX], mask[4], *head = s->wire + WS_HEADER_MAX, *body = head + FRAME_LEN;
 	struct frame f = {.handle = p->handle, .part = s->part, .sequence = s->sequence};
 	uint8_t ws[WS_HEADER_MAX];
+	const uint8_t *bytes;
 	struct span plain;
 	size_t n, hl;
 	int r;
 
-	r = psource_read(p->src, s->part, w->plain, &n, &s->final, &s->e);
+	r = psource_read(p->src, s->part, w->plain, &bytes, &n, &s->final, &s->e);
+	if (r != 0)
+		return call_spoil(&p->d.call, r, &s->e);
 	s->plain_len = n;
 	s->sealed_from = trail_clock(); /* the source may be a pipe that has nothing for hours */
-	plain = (struct span){w->plain, n};
-	if (r != 0 ||
-	    (r = pqx_part_seal(w->aead, &p->h, &p->k, s->part, s->final, &plain, body, leaf)) !=
+	plain = (struct span){bytes, n};
+	if ((r = pqx_part_seal(w->aead, &p->h, &p->k, s->part, s->final, &plain, body, leaf)) !=
 		    0 ||
 	    (r = journal_put(p->journal, s->part, leaf, &s->e)) != 0)
 		return r;
@@ -69,24 +71,24 @@ static struct put *put_of(struct drive *d)
 
 static void slot_done(struct job *j);
 
-static void report(struct put *p, bool now)
+static int report(struct put *p, bool now)
 {
-	uint64_t at = clock_ms(), total = psource_size(p->src),
+	uint64_t at = clock_ms(), total = p->parts != 0 ? p->res->size : PQX_SIZE_UNKNOWN,
 		 done = sender_received(p->sender) * p->capacity;
-	struct progress g = {.done = done < total ? done : total, .total = total};
+	struct progress g = {.done = done < total && !p->committed ? done : total, .total = total};
 
-	if (p->d.call.o->progress == NULL || (!now && at - p->shown < PROGRESS_MS))
-		return;
+	if (!now && at - p->shown < PROGRESS_MS)
+		return 0;
 	p->shown = at;
 	g.resumed = p->res->resumed_bytes;
 	g.committing = p->committed;
-	p->d.call.o->progress(p->d.call.o->arg, &g);
+	return call_progress(&p->d.call, &g, p->d.e);
 }
 
 /* Hand free slots to the workers. */
 static int fill(struct put *p)
 {
-	bool stream = p->parts == 0;
+	bool stream = psource_is_stream(p->src);
 	int r = 0;
 
 	while (r == 0 && p->tail - p->head < p->ring_len) {
@@ -133,8 +135,7 @@ static int commit(struct put *p)
 	}
 	buf_free(&b);
 	p->committed = r == 0;
-	report(p, true);
-	return r;
+	return r == 0 ? report(p, true) : r;
 }
 
 /* Write what can be written: a frame that has begun, control messages, frames that are ready. */
@@ -180,8 +181,7 @@ static int on_ack(struct put *p, const struct msg *m)
 	if (p->parts != 0 && sender_received(p->sender) == p->parts &&
 	    p->res->seconds_received == 0)
 		p->res->seconds_received = (double)(clock_ms() - p->began) / 1000;
-	report(p, false);
-	return 0;
+	return report(p, false);
 }
 
 int put_take_receipt(struct put *p, const struct span *manifest, const struct span *receipt)
@@ -282,9 +282,9 @@ static void reap(struct drive *d)
 	pool_reap(put_of(d)->pool);
 }
 
-static void show(struct drive *d)
+static int show(struct drive *d)
 {
-	report(put_of(d), false);
+	return report(put_of(d), false);
 }
 
 static bool busy(struct drive *d)

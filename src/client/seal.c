@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/io.h"
 #include "client/pipeline.h"
 #include "client/seal_to.h"
 #include "crypto/secmem.h"
@@ -12,6 +13,7 @@ struct sealing {
 	const struct seal_opts *o;
 	struct source src;
 	struct sink dst;
+	struct halt halt;
 	struct pqx_header h;
 	struct pqx_keys *k; /* secret memory */
 };
@@ -47,20 +49,36 @@ static int add_passphrase(const struct seal_to *to, const struct pqx_header *h,
 	return 0;
 }
 
+static int add_raw_key(const struct seal_to *to, const struct pqx_header *h,
+		       const struct pqx_keys *k, struct keyblock *kb, struct err *e)
+{
+	uint8_t key[KEY_LEN];
+	int r;
+
+	r = raw_key_bind(to->raw_key, to->associated_data, to->associated_data_size, key);
+	if (r == 0)
+		r = keyblock_add_raw(kb, h, k, key);
+	secret_wipe(key, sizeof(key));
+	return r == 0 ? 0 : add_failed(r, "raw key", e);
+}
+
 int seal_to_apply(const struct seal_to *to, const struct pqx_header *h, const struct pqx_keys *k,
 		  struct keyblock *kb, struct err *e)
 {
 	size_t i;
 	int r;
 
+	r = raw_key_check(to->raw_key, to->associated_data, to->associated_data_size, e);
+	if (r != 0)
+		return r;
 	for (i = 0; i < to->nrecipients; i++) {
 		if ((r = keyblock_add_recipient(kb, h, k, to->recipients[i])) != 0)
 			return add_failed(r, "recipient", e);
 	}
 	if (to->kek != NULL && (r = keyblock_add_kek(kb, h, k, to->kek)) != 0)
 		return add_failed(r, "key-encryption key", e);
-	if (to->raw_key != NULL && (r = keyblock_add_raw(kb, h, k, to->raw_key)) != 0)
-		return add_failed(r, "raw key", e);
+	if (to->raw_key != NULL && (r = add_raw_key(to, h, k, kb, e)) != 0)
+		return r;
 	if (to->passphrase != NULL)
 		return add_passphrase(to, h, k, kb, e);
 	return 0;
@@ -82,41 +100,63 @@ static int choose(struct sealing *s, struct err *e)
 	if (by != NULL)
 		memcpy(s->h.sender_id, by->id, ID_LEN);
 	s->h.part_size = o->part_size != 0 ? o->part_size : PQX_PART_DEFAULT;
-	s->h.flags = o->to.kek == NULL ? PQX_FLAG_E2E : 0;
-	s->h.plain_size = s->src.seekable ? s->src.size : PQX_SIZE_UNKNOWN;
+	s->h.flags = o->whom.kek == NULL ? PQX_FLAG_E2E : 0;
+	s->h.plain_size = s->src.size;
 	if (s->h.part_size < PQX_PART_MIN || s->h.part_size > PQX_PART_MAX ||
 	    (s->h.part_size & (s->h.part_size - 1)) != 0)
 		return err_set(e, PQC_EUSAGE,
 			       "part size %" PRIu32 ": not a power of two from %u to %u",
 			       s->h.part_size, PQX_PART_MIN, PQX_PART_MAX);
-	if (s->src.seekable && pqx_part_count(s->h.part_size, s->src.size, &n) != 0)
+	if (s->src.size != PQX_SIZE_UNKNOWN && pqx_part_count(s->h.part_size, s->src.size, &n) != 0)
 		return err_set(e, PQC_ETOOBIG, "too large for parts of %" PRIu32 " bytes",
 			       s->h.part_size);
 	return 0;
 }
 
-static int write_head(struct sealing *s, struct err *e)
+uint64_t seal_size(const struct suite *s, uint32_t part_size, uint64_t plain_size, bool is_signed)
+{
+	uint64_t n;
+
+	if (part_size < PQX_PART_MIN || part_size > PQX_PART_MAX ||
+	    (part_size & (part_size - 1)) != 0 || plain_size == PQX_SIZE_UNKNOWN ||
+	    pqx_part_count(part_size, plain_size, &n) != 0)
+		return PQX_SIZE_UNKNOWN;
+	return PQX_BODY_OFFSET + pqx_body_len(part_size, plain_size) +
+	       pqx_manifest_len(s, is_signed) + PQX_TRAILER_LEN;
+}
+
+static int make_head(struct sealing *s, uint8_t head[PQX_BODY_OFFSET], struct err *e)
 {
 	struct keyblock *kb = keyblock_new();
-	uint8_t *head = malloc(PQX_BODY_OFFSET);
 	int r;
 
-	if (kb == NULL || head == NULL) {
-		r = err_set(e, PQC_ENOMEM, "no memory for the key block");
-		goto out;
-	}
-	if ((r = seal_to_apply(&s->o->to, &s->h, s->k, kb, e)) != 0)
-		goto out;
-	if ((r = pqx_head_encode(&s->h, s->k, kb, head)) != 0) {
+	if (kb == NULL)
+		return err_set(e, PQC_ENOMEM, "no memory for the key block");
+	if ((r = seal_to_apply(&s->o->whom, &s->h, s->k, kb, e)) == 0 &&
+	    (r = pqx_head_encode(&s->h, s->k, kb, head)) != 0)
 		err_set(e, r,
 			r == PQC_EUSAGE ? "nobody could open this: no recipient, no key"
 					: "the key block could not be made");
-		goto out;
-	}
-	r = sink_write(&s->dst, head, PQX_BODY_OFFSET, 0, e);
-out:
-	free(head);
 	keyblock_free(kb);
+	return r;
+}
+
+/* What will come is announced first: nothing is written where it has no room. */
+static int write_head(struct sealing *s, struct seal_result *out, struct err *e)
+{
+	uint8_t *head = malloc(PQX_BODY_OFFSET);
+	int r;
+
+	if (head == NULL)
+		return err_set(e, PQC_ENOMEM, "no memory for the key block");
+	out->plain_size = s->h.plain_size;
+	out->sealed_size =
+		seal_size(s->h.suite, s->h.part_size, s->h.plain_size, s->o->sign != NULL);
+	if ((r = make_head(s, head, e)) == 0 &&
+	    (out->sealed_size == PQX_SIZE_UNKNOWN ||
+	     (r = sink_expect(&s->dst, out->sealed_size, e)) == 0))
+		r = sink_write(&s->dst, head, PQX_BODY_OFFSET, 0, e);
+	free(head);
 	return r;
 }
 
@@ -136,20 +176,26 @@ static int seal_piece(void *arg, struct aead *a, struct piece *p, struct err *e)
 
 static int write_body(struct sealing *s, struct pipeline_result *r, struct err *e)
 {
+	const size_t capacity = pqx_part_capacity(s->h.part_size);
 	const struct pipeline_opts p = {
 		.src = &s->src,
 		.src_len = s->src.size,
-		.src_piece = pqx_part_capacity(s->h.part_size),
+		.src_piece = capacity,
 		.dst = &s->dst,
 		.dst_off = PQX_BODY_OFFSET,
 		.dst_piece = s->h.part_size,
+		.dst_max = pqx_part_sealed_len(s->src.size < capacity ? (size_t)s->src.size
+								      : capacity),
 		.work = seal_piece,
 		.work_arg = s,
 		.suite = s->h.suite,
 		.threads = s->o->threads,
 		.plain_size = s->h.plain_size,
+		.hash = s->o->sha256 != NULL,
+		.plain_in = true,
 		.progress = s->o->progress,
 		.progress_arg = s->o->arg,
+		.halt = &s->halt,
 	};
 
 	return pipeline_run(&p, r, e);
@@ -185,11 +231,7 @@ static int seal_all(struct sealing *s, struct seal_result *out, struct err *e)
 
 	if (body == NULL)
 		return err_set(e, PQC_ENOMEM, "no memory for the result");
-	if ((r = write_head(s, e)) != 0)
-		goto out;
-	if (s->src.seekable &&
-	    (r = sink_expect(&s->dst, PQX_BODY_OFFSET + pqx_body_len(s->h.part_size, s->src.size),
-			     e)) != 0)
+	if ((r = write_head(s, out, e)) != 0)
 		goto out;
 	if ((r = write_body(s, body, e)) != 0)
 		goto out;
@@ -201,30 +243,42 @@ static int seal_all(struct sealing *s, struct seal_result *out, struct err *e)
 	out->n = body->n;
 	out->plain_size = body->plain_size;
 	out->sealed_size = PQX_BODY_OFFSET + body->dst_len + tail;
-	r = sink_finish(&s->dst, out->sealed_size, e);
+	if ((r = sink_finish(&s->dst, out->sealed_size, e)) == 0 && s->o->sha256 != NULL)
+		memcpy(s->o->sha256, body->sha256, SHA256_LEN);
 out:
 	free(body);
 	return r;
 }
 
-int seal_stream(const struct seal_opts *o, struct seal_result *out, struct err *e)
+static int run(struct sealing *s, struct seal_result *out, struct err *e)
 {
-	struct sealing s = {.o = o};
 	int r;
 
-	if ((r = source_init(&s.src, o->in, e)) != 0)
+	if ((r = source_init(&s->src, s->o->from, e)) != 0 ||
+	    (r = sink_init(&s->dst, s->o->to, e)) != 0)
 		return r;
-	if ((r = sink_init(&s.dst, o->out, e)) != 0)
+	s->halt.cancel = s->o->cancel;
+	s->src.halt = s->dst.halt = &s->halt;
+	if ((r = ends_apart(&s->src, &s->dst, e)) != 0 || (r = choose(s, e)) != 0)
 		return r;
-	if ((r = choose(&s, e)) != 0)
-		return r;
-	if ((s.k = secret_alloc(sizeof(*s.k))) == NULL)
+	if ((s->k = secret_alloc(sizeof(*s->k))) == NULL)
 		return err_set(e, PQC_ENOMEM, "no memory for the keys");
-	if ((r = pqx_header_new(&s.h, s.k)) != 0)
+	if ((r = pqx_header_new(&s->h, s->k)) != 0)
 		err_set(e, r, "the keys of the container could not be made");
 	else
-		r = seal_all(&s, out, e);
+		r = seal_all(s, out, e);
+	secret_free(s->k, sizeof(*s->k));
+	return r;
+}
+
+int seal_stream(const struct seal_opts *o, struct seal_result *out, struct err *e)
+{
+	struct sealing s = {.o = o, .src.fd = -1, .dst.direct = -1, .dst.file = OUTFILE_NONE};
+	int r;
+
+	memset(out, 0, sizeof(*out));
+	r = run(&s, out, e);
+	source_close(&s.src);
 	sink_close(&s.dst);
-	secret_free(s.k, sizeof(*s.k));
 	return r;
 }

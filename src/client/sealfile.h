@@ -1,18 +1,21 @@
 /*
- * Containers in files and pipes (docs/container.md): sealing, opening,
- * changing who can open, looking inside. Everything here blocks and may be
- * called from any thread; the descriptors are the caller's and stay open.
+ * Containers (docs/container.md): sealing, opening, changing who can open,
+ * looking inside. Everything here blocks and may be called from any thread.
  *
- * Descriptors: a regular file is read and written from its current position
- * on, at many places at once, and its position is left behind the last byte
- * written. Everything else, and a regular file opened with O_APPEND, is a
- * stream and is read or written in order. Memory: 2 * part_size a thread and
- * little more, whatever the length of the file.
+ * Sources and sinks are those of pqc.h. A regular file, by path or by descriptor,
+ * and the caller's memory are read and written at many places at once. Everything
+ * else, and a descriptor opened with O_APPEND, is a stream and is read or written in
+ * order. Descriptors stay open; a regular file's position is left behind the last
+ * byte written. A path's file appears under its name after success (outfile.h).
+ * Memory: 2 * part_size a thread and little more, whatever the length.
  */
 #ifndef PQC_CLIENT_SEALFILE_H
 #define PQC_CLIENT_SEALFILE_H
 
+#include <stdatomic.h>
+
 #include "container/offline.h"
+#include "pqc.h"
 
 #define SEAL_THREADS_MAX 64
 
@@ -30,18 +33,24 @@ struct seal_to {
 	const char *passphrase;		   /* not empty; excludes all others */
 	const struct argon2_params *argon; /* NULL: 64 MiB, 3 passes, 4 lanes */
 	const uint8_t *raw_key;		   /* KEY_LEN bytes */
+	const void *associated_data;	   /* bound to raw_key, without which it is PQC_EUSAGE */
+	size_t associated_data_size;	   /* 0: none */
 	const struct kek *kek;		   /* with one, the file is not flagged end to end */
 };
 
 struct seal_opts {
-	int in, out;
+	const struct pqc_source *from;
+	const struct pqc_sink *to;
 	const struct suite *suite;   /* NULL: the signer's, else Kyber768 */
 	uint32_t part_size;	     /* 0: PQX_PART_DEFAULT */
 	unsigned threads;	     /* 0: one for each core; at most SEAL_THREADS_MAX */
-	struct seal_to to;	     /* at least one of its kinds */
+	struct seal_to whom;	     /* at least one of its kinds */
 	const struct identity *sign; /* of the same suite; NULL: unsigned */
 	uint64_t time;		     /* seconds since 1970, for the manifest */
-	progress_fn *progress;	     /* NULL: none */
+	uint8_t *sha256; /* SHA256_LEN bytes, of the plaintext, after success; NULL: spare it */
+	/* Ends it with PQC_EINTERRUPTED, a wait for a stream too. NULL: nothing but progress does. */
+	const atomic_bool *cancel;
+	progress_fn *progress; /* NULL: none */
 	void *arg;
 };
 
@@ -52,17 +61,28 @@ struct seal_result {
 };
 
 /*
- * Seal `in` to `out`. PQC_ECHANGED when `in` is a regular file that somebody
- * changed meanwhile. After an error `out` holds a piece of a container that
- * does not open: the caller removes it.
+ * Seal `from` to `to`. PQC_ECHANGED when `from` is a regular file that somebody
+ * changed meanwhile, or a callback gave another number of bytes than it was
+ * declared to. PQC_ETOOBIG when `to` is memory that is too small: plain_size and
+ * sealed_size say what is needed, PQX_SIZE_UNKNOWN when the end of a stream was not seen
+ * yet; nothing was written if the size was known before. After an error a
+ * descriptor or the memory may hold a piece of a container that does not open.
  */
 int seal_stream(const struct seal_opts *o, struct seal_result *r, struct err *e) MUST_CHECK;
+
+/*
+ * Bytes of the container of plain_size bytes. PQX_SIZE_UNKNOWN where plain_size is that, or where no
+ * container can be made of these.
+ */
+uint64_t seal_size(const struct suite *s, uint32_t part_size, uint64_t plain_size, bool is_signed);
 
 /* What may open a container: those given are tried. Borrowed. */
 struct open_keys {
 	const struct identity *identity;
 	const struct kek *kek;
-	const uint8_t *raw_key; /* KEY_LEN bytes */
+	const uint8_t *raw_key;	     /* KEY_LEN bytes */
+	const void *associated_data; /* what raw_key was bound to; PQC_EUSAGE without raw_key */
+	size_t associated_data_size; /* 0: none */
 	const char *passphrase;
 };
 
@@ -74,10 +94,13 @@ int open_keys_unlock(const struct open_keys *o, const struct keyblock *kb,
 		     const struct pqx_header *h, struct pqx_keys *k, struct err *e) MUST_CHECK;
 
 struct open_opts {
-	int in, out;
+	const struct pqc_source *from;
+	const struct pqc_sink *to;
 	struct open_keys keys;
 	const uint8_t *expected_sender; /* ID_LEN bytes; NULL: anybody or nobody */
 	unsigned threads;		/* as in seal_opts */
+	uint8_t *sha256;		/* as in seal_opts */
+	const atomic_bool *cancel;	/* as in seal_opts */
 	progress_fn *progress;
 	void *arg;
 };
@@ -88,19 +111,21 @@ struct open_result {
 };
 
 /*
- * Open `in` to `out`. PQC_EREFUSED when the sender is not the expected one or
+ * Open `from` to `to`. PQC_EREFUSED when the sender is not the expected one or
  * the file is unsigned and one was expected, before anything is written.
+ * PQC_ETOOBIG and PQC_ECHANGED as in seal_stream; the needed size is plain_size.
  *
- * A regular `out` must be a file that nobody sees yet: the caller gives it its
- * name after success (and fsync) and removes it after an error.
+ * A regular file given by its descriptor must be one that nobody sees yet: the
+ * caller gives it its name after success (and fsync) and removes it after an error.
  *
- * A pipe gets plaintext before the whole was checked. What it gets is always
+ * A stream gets plaintext before the whole was checked. What it gets is always
  * a true beginning of what was sealed: each part is authenticated, with its
  * place, before a byte of it is written. But only a return of 0 says that it
- * is all of it, and, where `in` is a pipe too, that the sender's signature is
- * good (of a regular `in` the signature is checked first). So a caller of a
- * pipe must not act on what came through before this has returned 0, and a
- * program must exit with an error when it did not.
+ * is all of it, and, where `from` is a stream too, that the sender's signature is
+ * good (else the signature is checked first). So a caller of a stream must not
+ * act on what came through before this has returned 0, and a program must exit
+ * with an error when it did not. The same goes for memory, which after an error
+ * holds such parts of the plaintext as were opened.
  */
 int open_stream(const struct open_opts *o, struct open_result *r, struct err *e) MUST_CHECK;
 

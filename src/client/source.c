@@ -2,18 +2,17 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
+#include "client/io.h"
+#include "client/slow.h"
 #include "container/header.h"
 #include "crypto/kdf.h"
 #include "crypto/secmem.h"
-
-#define CANCEL_MS 200 /* how soon a cancellation is noticed */
 
 struct kept {
 	uint8_t *p; /* allocated when first needed */
@@ -21,29 +20,35 @@ struct kept {
 };
 
 struct psource {
-	int fd;
-	bool own, stream;
-	const char *path;
+	const struct pqc_source *from;
+	int fd; /* -1: none */
+	bool stream, lasting;
 	size_t part;
-	const atomic_bool *cancel;
-	struct stat st;
+	const struct call *call;
+	struct stat st; /* of fd */
+	uint64_t size;	/* PQX_SIZE_UNKNOWN: nobody knows */
 	uint8_t fingerprint[32];
 	/* a stream only */
 	struct kept kept[SOURCE_KEEP];
-	uint64_t next, released; /* first part not read yet; first not released */
+	uint64_t next;		   /* first part not read yet */
+	_Atomic uint64_t released; /* first part not released, which another thread says */
+	uint64_t taken;		   /* of a callback: bytes that came */
 	bool eof, have_ahead;
 	uint8_t ahead; /* one byte past the last part read */
 };
 
-static int fingerprint(struct psource *s)
+const char *psource_name(const struct psource *s)
+{
+	return s->from->kind == PQC_IO_PATH ? s->from->path : "the source";
+}
+
+static int fingerprint_file(struct psource *s)
 {
 	struct buf b = BUF_INIT(128);
 	uint8_t h[SHA512_LEN];
 	struct span in;
 	int r;
 
-	if (s->stream)
-		return random_bytes(s->fingerprint, sizeof(s->fingerprint));
 	buf_put_u64(&b, s->st.st_dev);
 	buf_put_u64(&b, s->st.st_ino);
 	buf_put_u64(&b, (uint64_t)s->st.st_size);
@@ -58,44 +63,108 @@ static int fingerprint(struct psource *s)
 	return r;
 }
 
-int psource_open(struct psource **out, const struct put_opts *from, size_t part,
-		 const atomic_bool *cancel, struct err *e)
+/*
+ * A journal says: the server holds these parts of this file, and what is sealed with them under
+ * one manifest is one file. Were it taken up for other bytes, parts of both would lie under one
+ * file's key, and we would sign a mixture that nobody ever had. A file's journal is held to its
+ * inode and times. Memory has neither, and an address says nothing, so only the bytes themselves
+ * can vouch: all of them, and how many they are, hashed before a part is sealed under a key that
+ * an earlier call has used. (A hash of a sample, or of what was sent last time, would not do: a
+ * change where nobody looked goes unseen.) BLAKE3 is collision resistant, so that not even bytes made
+ * for the purpose pass as others. The caller must not change them during a call; between calls
+ * it may, and the next begins a new file with a key of its own.
+ *
+ * What is not lasting gets randomness, which no journal has.
+ *
+ * The fingerprint of memory lies in the journal. Who can read that could try guesses of the bytes
+ * against it; the state directory is its owner's alone.
+ */
+static void fingerprint_memory(struct psource *s)
+{
+	static const char label[] = "pqx1 memory";
+	uint8_t size[8];
+	const struct span in[] = {
+		{label, sizeof(label)}, {size, sizeof(size)}, {s->from->data, (size_t)s->size}};
+
+	be64_put(size, s->size);
+	blake3(in, 3, s->fingerprint);
+}
+
+static int fingerprint(struct psource *s, struct err *e)
+{
+	int r = 0;
+
+	if (!s->lasting)
+		r = random_bytes(s->fingerprint, sizeof(s->fingerprint));
+	else if (s->from->kind == PQC_IO_MEMORY)
+		fingerprint_memory(s);
+	else
+		r = fingerprint_file(s);
+	return r == 0 ? 0 : err_set(e, r, "cannot fingerprint the source");
+}
+
+/* A descriptor is a stream even where a regular file is behind it: a later call would not know it again. */
+static int open_fd(struct psource *s, struct err *e)
+{
+	const bool path = s->from->kind == PQC_IO_PATH;
+
+	s->fd = path ? open(s->from->path, O_RDONLY | O_CLOEXEC) : s->from->fd;
+	if (s->fd < 0)
+		return errno == ENOENT
+			       ? err_set(e, PQC_ENOTFOUND, "%s: no such file", s->from->path)
+			       : err_sys(e, errno, "%s", s->from->path);
+	if (fstat(s->fd, &s->st) != 0)
+		return err_sys(e, errno, "%s", psource_name(s));
+	if (S_ISDIR(s->st.st_mode))
+		return err_set(e, PQC_EUSAGE, "%s is a directory", psource_name(s));
+	s->stream = !path || !S_ISREG(s->st.st_mode);
+	s->lasting = !s->stream;
+	if (!s->stream) {
+		s->size = (uint64_t)s->st.st_size;
+		posix_fadvise(s->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
+	}
+	return 0;
+}
+
+static int open_any(struct psource *s, const struct put_opts *o, struct err *e)
+{
+	int r;
+
+	if ((r = from_check(o->from, e)) != 0)
+		return r;
+	s->from = o->from;
+	s->size = PQX_SIZE_UNKNOWN;
+	switch (o->from->kind) {
+	case PQC_IO_PATH:
+	case PQC_IO_FD:
+		return open_fd(s, e);
+	case PQC_IO_MEMORY:
+		s->lasting = o->resume_memory;
+		s->size = o->from->size;
+		break;
+	case PQC_IO_CALLBACK:
+		s->stream = true;
+		s->size = o->from->size;
+		break;
+	}
+	return 0;
+}
+
+int psource_open(struct psource **out, const struct put_opts *o, size_t part,
+		 const struct call *call, struct err *e)
 {
 	struct psource *s = calloc(1, sizeof(*s));
-	const char *path = from->path;
-	int r = 0;
+	int r;
 
 	if (s == NULL)
 		return err_set(e, PQC_ENOMEM, "out of memory");
-	s->path = path;
+	s->fd = -1;
 	s->part = part;
-	s->cancel = cancel;
-	s->own = path != NULL;
-	s->fd = path != NULL ? open(path, O_RDONLY | O_CLOEXEC) : from->fd;
-	if (s->fd < 0) {
-		r = errno == ENOENT ? err_set(e, PQC_ENOTFOUND, "%s: no such file", path)
-				    : err_sys(e, errno, "%s", path);
-		goto out;
-	}
-	if (fstat(s->fd, &s->st) != 0) {
-		r = err_sys(e, errno, "%s", path != NULL ? path : "standard input");
-		goto out;
-	}
-	if (S_ISDIR(s->st.st_mode)) {
-		r = err_set(e, PQC_EUSAGE, "%s is a directory",
-			    path != NULL ? path : "standard input");
-		goto out;
-	}
-	s->stream = path == NULL || !S_ISREG(s->st.st_mode);
-	if (!s->stream)
-		posix_fadvise(s->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
-	if ((r = fingerprint(s)) != 0)
-		err_set(e, r, "cannot fingerprint the source");
-out:
-	if (r != 0)
-		psource_free(s);
-	else
+	s->call = call;
+	if ((r = open_any(s, o, e)) == 0 && (r = fingerprint(s, e)) == 0)
 		*out = s;
+	else
+		psource_free(s);
 	return r;
 }
 
@@ -108,14 +177,24 @@ void psource_free(struct psource *s)
 			secret_wipe(s->kept[i].p, s->part);
 		free(s->kept[i].p);
 	}
-	if (s->own && s->fd >= 0)
+	if (s->fd >= 0 && s->from->kind == PQC_IO_PATH)
 		close(s->fd);
 	free(s);
 }
 
 uint64_t psource_size(const struct psource *s)
 {
-	return s->stream ? PQX_SIZE_UNKNOWN : (uint64_t)s->st.st_size;
+	return s->size;
+}
+
+bool psource_is_stream(const struct psource *s)
+{
+	return s->stream;
+}
+
+bool psource_is_lasting(const struct psource *s)
+{
+	return s->lasting;
 }
 
 const uint8_t *psource_fingerprint(const struct psource *s)
@@ -129,37 +208,38 @@ static int changed(const struct psource *s, struct err *e)
 		       "%s changed while it was read; nothing was stored under its name. Send it "
 		       "again when it "
 		       "is quiet",
-		       s->path);
+		       psource_name(s));
 }
 
-static int read_file(struct psource *s, uint64_t i, uint8_t *out, size_t *n, bool *final,
-		     struct err *e)
+static int read_anywhere(struct psource *s, uint64_t i, uint8_t *room, const uint8_t **p, size_t *n,
+			 bool *final, struct err *e)
 {
-	uint64_t size = (uint64_t)s->st.st_size, off = i * s->part;
+	uint64_t off = i * s->part;
 	int r;
 
-	*n = size - off < s->part ? (size_t)(size - off) : s->part;
-	*final = off + *n == size;
-	r = file_pread(s->fd, out, *n, off, e);
+	*n = s->size - off < s->part ? (size_t)(s->size - off) : s->part;
+	*final = off + *n == s->size;
+	*p = room;
+	if (s->from->kind == PQC_IO_MEMORY) {
+		if (*n > 0)
+			*p = (const uint8_t *)s->from->data + off;
+		return 0;
+	}
+	r = file_pread(s->fd, room, *n, off, e);
 	return r == PQC_EINTEGRITY ? changed(s, e) : r;
 }
 
 /* Up to n bytes of the stream, less only at its end. */
 static int read_waiting(struct psource *s, uint8_t *p, size_t n, size_t *got, struct err *e)
 {
-	struct pollfd w = {.fd = s->fd, .events = POLLIN};
-	ssize_t k = 1;
+	int r;
 
-	for (*got = 0; *got < n && k != 0; *got += (size_t)(k > 0 ? k : 0)) {
-		if (s->cancel != NULL && atomic_load(s->cancel))
-			return err_set(e, PQC_EINTERRUPTED, "interrupted");
-		if (poll(&w, 1, CANCEL_MS) == 0)
-			continue;
-		k = read(s->fd, p + *got, n - *got);
-		if (k < 0 && errno != EINTR && errno != EAGAIN)
-			return err_sys(e, errno, "cannot read the stream");
-	}
-	return 0;
+	if (s->from->kind == PQC_IO_CALLBACK)
+		return callback_read(s->from, &s->taken, p, n, got, e);
+	r = slow_read(s->fd, &(struct slow_end){call_is_over, s->call}, p, n, got, e);
+	if (r != 0 && r != PQC_EINTERRUPTED)
+		err_prefix(e, "the stream");
+	return r;
 }
 
 /* Read part s->next of the stream into its place. */
@@ -188,34 +268,37 @@ static int read_on(struct psource *s, struct kept *k, struct err *e)
 	return 0;
 }
 
-static int read_stream(struct psource *s, uint64_t i, uint8_t *out, size_t *n, bool *final,
+static int read_stream(struct psource *s, uint64_t i, const uint8_t **p, size_t *n, bool *final,
 		       struct err *e)
 {
+	const uint64_t released = atomic_load(&s->released);
 	struct kept *k = &s->kept[i % SOURCE_KEEP];
 	int r;
 
 	if (i == s->next && s->eof)
 		return PQC_ENOTFOUND;
-	if (i < s->released || i > s->next || i >= s->released + SOURCE_KEEP)
+	if (i < released || i > s->next || i >= released + SOURCE_KEEP)
 		return err_set(e, PQC_EFAIL, "the stream cannot be read back to part %llu",
 			       (unsigned long long)i);
 	if (i == s->next && (r = read_on(s, k, e)) != 0)
 		return r;
-	memcpy(out, k->p, k->n);
+	*p = k->p;
 	*n = k->n;
 	*final = s->eof && i + 1 == s->next;
 	return 0;
 }
 
-int psource_read(struct psource *s, uint64_t i, uint8_t *out, size_t *n, bool *final, struct err *e)
+int psource_read(struct psource *s, uint64_t i, uint8_t *room, const uint8_t **p, size_t *n,
+		 bool *final, struct err *e)
 {
-	return s->stream ? read_stream(s, i, out, n, final, e) : read_file(s, i, out, n, final, e);
+	return s->stream ? read_stream(s, i, p, n, final, e)
+			 : read_anywhere(s, i, room, p, n, final, e);
 }
 
 void psource_release(struct psource *s, uint64_t i)
 {
-	if (s->stream && i > s->released)
-		s->released = i;
+	if (s->stream && i > atomic_load(&s->released))
+		atomic_store(&s->released, i);
 }
 
 static bool same_time(const struct timespec *a, const struct timespec *b)
@@ -227,10 +310,10 @@ int psource_check(const struct psource *s, struct err *e)
 {
 	struct stat st;
 
-	if (s->stream)
+	if (s->stream || s->fd < 0)
 		return 0;
 	if (fstat(s->fd, &st) != 0)
-		return err_sys(e, errno, "%s", s->path);
+		return err_sys(e, errno, "%s", psource_name(s));
 	if (st.st_size != s->st.st_size || !same_time(&st.st_mtim, &s->st.st_mtim) ||
 	    !same_time(&st.st_ctim, &s->st.st_ctim))
 		return changed(s, e);

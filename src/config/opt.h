@@ -72,6 +72,8 @@ void opts_free(struct opts *o);
  * their number. PQC_EUSAGE.
  */
 int opts_argv(struct opts *o, int argc, char **argv, int *operands, struct err *e) MUST_CHECK;
+/* Take "NAME=VALUE", a flag's value being yes or no, as the command line would --NAME. PQC_EUSAGE. */
+int opts_set(struct opts *o, const char *setting, struct err *e) MUST_CHECK;
 /* Read the process's environment. PQC_ECONFIG. */
 int opts_env(struct opts *o, struct err *e) MUST_CHECK;
 /* Read a file of "name = value" lines (config/conf.h). PQC_ECONFIG, PQC_ENOTFOUND. */

@@ -1,4 +1,4 @@
-/* Where values come from: command line, environment, file, defaults. */
+/* Where values come from: command line, settings, environment, file, defaults. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -166,6 +166,24 @@ int opts_argv(struct opts *o, int argc, char **argv, int *operands, struct err *
 	}
 	*operands = a.operands;
 	return rc;
+}
+
+int opts_set(struct opts *o, const char *setting, struct err *e)
+{
+	const char *equals = strchr(setting, '=');
+	size_t n = equals != NULL ? (size_t)(equals - setting) : strlen(setting);
+	struct value *v = value_find(o, setting, n);
+	int rc;
+
+	if (v == NULL)
+		return err_set(e, PQC_EUSAGE, "there is no option '%.*s'", n < 79 ? (int)n : 79,
+			       setting);
+	if (equals == NULL)
+		return err_set(e, PQC_EUSAGE, "%s: expected %s=VALUE, found the name alone",
+			       setting, setting);
+	if ((rc = set(v, OPT_FROM_ARGV, equals + 1, strlen(equals + 1), e)) != 0)
+		return name_place(e, rc, v->opt->name, true);
+	return 0;
 }
 
 /* ---- environment, file, defaults ---- */

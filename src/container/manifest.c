@@ -19,6 +19,13 @@ static int manifest_mac(const struct pqx_keys *k, const uint8_t *p, size_t n, ui
 	return hmac512_256(k->meta, in, 2, mac);
 }
 
+size_t pqx_manifest_len(const struct suite *s, bool is_signed)
+{
+	const size_t fields = sizeof(magic) + 2 + SHA512_LEN + 8 + 8 + s->hash_len + 8 + 1;
+
+	return fields + (is_signed ? 4 + s->sig_pk_len + 4 + s->sig_len : MAC_LEN);
+}
+
 static void put_fields(const struct pqx_header *h, const struct pqx_manifest *m, struct buf *b)
 {
 	buf_put(b, magic, sizeof(magic));

@@ -19,6 +19,8 @@ struct pqx_manifest {
 	uint8_t sender_pk[SIG_PK_MAX]; /* when signed */
 };
 
+/* Its length is known before it is made. */
+size_t pqx_manifest_len(const struct suite *s, bool is_signed);
 /*
  * Append the encoded manifest to out. by NULL: unsigned, authenticated under
  * k->meta. hc and suite come from h; m gives n, plain_size, time, root.

@@ -1,6 +1,6 @@
 /*
  * An identity: a signature key and a recipient KEM key of one suite, its id,
- * and the file forms (docs/container.md).
+ * and the file forms (docs/keys.md).
  *
  * Private: PEM, one PKCS#8 "PRIVATE KEY" per component key in seed form
  * (suite 1: ML-DSA-65, Ed25519, ML-KEM-768, X25519; suite 2: ML-DSA-87,

@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "crypto/suite.h"
 
+#define SHA256_LEN 32
 #define SHA512_LEN 64
 #define PRK_LEN	   64
 
@@ -20,6 +21,13 @@ struct span {
 
 /* SHA-512 over the concatenation of n spans. */
 int sha512(const struct span *in, size_t n, uint8_t out[SHA512_LEN]) MUST_CHECK;
+/* SHA-256 (FIPS 180-4) piece by piece; one thread at a time. */
+struct sha256;
+struct sha256 *sha256_new(void); /* NULL: no memory */
+void sha256_free(struct sha256 *s);
+int sha256_add(struct sha256 *s, const void *p, size_t n) MUST_CHECK;
+/* Nothing may be added after it. */
+int sha256_end(struct sha256 *s, uint8_t out[SHA256_LEN]) MUST_CHECK;
 /* HMAC-SHA-512(key[32], spans), first 32 bytes (RFC 2104, truncated as in RFC 4868). */
 int hmac512_256(const uint8_t key[KEY_LEN], const struct span *in, size_t n,
 		uint8_t out[32]) MUST_CHECK;
@@ -50,6 +58,8 @@ bool argon2_in_bounds(const struct argon2_params *a);
 int argon2id(const struct argon2_params *a, const void *pass, size_t pass_len,
 	     const uint8_t salt[32], uint8_t out[KEY_LEN]) MUST_CHECK;
 
+/* BLAKE3 over the spans. */
+void blake3(const struct span *in, size_t n, uint8_t out[32]);
 /* The suite's content tree hash (BLAKE3 or SHA-384) over the spans; out has suite->hash_len bytes. */
 int tree_hash(const struct suite *s, const struct span *in, size_t n, uint8_t *out) MUST_CHECK;
 

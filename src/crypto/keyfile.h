@@ -1,4 +1,4 @@
-/* The text of a private key file (docs/container.md), plain or under a passphrase. */
+/* The text of a private key file (docs/keys.md), plain or under a passphrase. */
 #ifndef PQC_CRYPTO_KEYFILE_H
 #define PQC_CRYPTO_KEYFILE_H
 

@@ -4,11 +4,23 @@
 
 #include <openssl/bn.h>
 #include <openssl/core_names.h>
+#include <openssl/crypto.h>
 #include <openssl/params.h>
 #include <openssl/x509.h>
 
 #include "crypto/fault.h"
 #include "crypto/secmem.h"
+
+#ifdef PQC_PRIVATE_OPENSSL
+/*
+ * openssl.cnf and $OPENSSL_CONF are for the system's OpenSSL, an older one: what they ask for, a FIPS
+ * provider for example, this one has not, and would do nothing at all.
+ */
+__attribute__((constructor)) static void leave_configuration_alone(void)
+{
+	(void)OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL);
+}
+#endif
 
 /* PKCS#8 (RFC 5958) up to the secret. The seed forms are those of RFC 9881 and RFC 9935. */
 static const uint8_t der_mldsa65[] = {0x30, 0x34, 0x02, 0x01, 0x00, 0x30, 0x0b, 0x06,

@@ -66,3 +66,10 @@ int suite_by_name(const char *name, const struct suite **out, struct err *e)
 		       "Kyber1024 (also ML-KEM-1024)",
 		       name);
 }
+
+int suite_check(const char *name, struct err *e)
+{
+	const struct suite *s;
+
+	return suite_by_name(name, &s, e);
+}

@@ -36,5 +36,7 @@ struct suite {
 const struct suite *suite_by_id(unsigned id);
 /* Name or alias, case-insensitive. PQC_ECONFIG with the accepted values in e. */
 int suite_by_name(const char *name, const struct suite **out, struct err *e) MUST_CHECK;
+/* Is there one of this name? For struct opt.check. */
+int suite_check(const char *name, struct err *e) MUST_CHECK;
 
 #endif

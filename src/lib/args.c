@@ -1,6 +1,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "container/header.h"
 #include "lib/lib.h"
 
 #define OPTIONS_MAX 4096 /* bytes; no struct will ever have as many */
@@ -70,4 +71,13 @@ int lib_suite(const char *name, const struct suite **out, struct err *e)
 	if (name == NULL || suite_by_name(name, out, e) == 0)
 		return 0;
 	return e->code = PQC_EUSAGE;
+}
+
+int lib_check_part_size(uint32_t size, struct err *e)
+{
+	if (size >= PQX_PART_MIN && size <= PQX_PART_MAX && (size & (size - 1)) == 0)
+		return 0;
+	return err_set(e, PQC_EUSAGE,
+		       "part_size is %u, expected a power of two from %u to %u bytes", size,
+		       PQX_PART_MIN, PQX_PART_MAX);
 }

@@ -42,7 +42,7 @@ const atomic_bool *control_flag(const struct control *k)
 	return k->c.cancel != NULL ? &k->c.cancel->set : NULL;
 }
 
-static bool is_set(const struct control *k)
+bool control_cancelled(const struct control *k)
 {
 	return k->c.cancel != NULL && atomic_load(&k->c.cancel->set);
 }
@@ -58,7 +58,7 @@ int control_progress(struct control *k, const struct pqc_progress *p)
 {
 	uint64_t now = clock_ms();
 
-	if (is_set(k))
+	if (control_cancelled(k))
 		return 1;
 	if (k->c.progress == NULL)
 		return 0;
@@ -71,6 +71,11 @@ int control_progress(struct control *k, const struct pqc_progress *p)
 
 void control_end(struct control *k)
 {
+	/* Of a stream nobody knew it before. */
+	if (k->last.total == PQC_SIZE_UNKNOWN && k->c.progress != NULL) {
+		k->last.total = k->last.done;
+		k->untold = true;
+	}
 	if (k->untold)
 		(void)tell(k, &k->last);
 }

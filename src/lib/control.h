@@ -16,9 +16,10 @@ struct control {
 int control_begin(struct control *k, const struct pqc_control *given, struct err *e) MUST_CHECK;
 /* For the modules that look at a flag; NULL when there is none. */
 const atomic_bool *control_flag(const struct control *k);
+bool control_cancelled(const struct control *k);
 /* Tell how far it is, not too often. Not 0: end the call, for the caller or the flag says so. */
 int control_progress(struct control *k, const struct pqc_progress *p);
-/* After success: tell what was too soon before. */
+/* After success: tell what was too soon before, or not known. */
 void control_end(struct control *k);
 
 #endif

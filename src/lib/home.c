@@ -14,10 +14,11 @@ int pqc_home_path(const char *leaf, struct pqc_buffer *path, struct pqc_error *e
 	struct err err = {0};
 	int rc;
 
-	if ((rc = lib_need(leaf, "leaf", &err)) != 0 || (rc = lib_need(path, "path", &err)) != 0)
+	if ((rc = lib_need(path, "path", &err)) != 0)
 		goto out;
 	*path = (struct pqc_buffer){.data = NULL};
-	if ((rc = leaf[0] != '\0' ? home_path(leaf, text, &err) : home_dir(text, &err)) != 0)
+	if ((rc = lib_need(leaf, "leaf", &err)) != 0 ||
+	    (rc = leaf[0] != '\0' ? home_path(leaf, text, &err) : home_dir(text, &err)) != 0)
 		goto out;
 	buf_put_str(&b, text);
 	while (leaf[0] == '\0' && b.len > 1 && b.p[b.len - 1] == '/')

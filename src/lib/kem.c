@@ -19,10 +19,13 @@ int pqc_kem_generate(const char *suite, struct pqc_buffer *public_key,
 	struct err err = {0};
 	int rc;
 
+	if (public_key != NULL)
+		*public_key = (struct pqc_buffer){.data = NULL};
+	if (private_key != NULL)
+		*private_key = (struct pqc_buffer){.data = NULL};
 	if ((rc = lib_need(public_key, "public_key", &err)) != 0 ||
 	    (rc = lib_need(private_key, "private_key", &err)) != 0)
 		goto out;
-	*public_key = *private_key = (struct pqc_buffer){.data = NULL};
 	if ((rc = suite_of(suite, &s, &err)) != 0 ||
 	    (rc = kem_alone_generate(s, &pk, &sk, &err)) != 0 ||
 	    (rc = lib_give(&pk, public_key, &err)) != 0)
@@ -45,12 +48,12 @@ int pqc_kem_encapsulate(const char *suite, const void *public_key, size_t size,
 	struct err err = {0};
 	int rc;
 
-	if ((rc = lib_need(public_key, "public_key", &err)) != 0 ||
-	    (rc = lib_need(ciphertext, "ciphertext", &err)) != 0 ||
-	    (rc = lib_need(shared_secret, "shared_secret", &err)) != 0)
+	if ((rc = lib_need(ciphertext, "ciphertext", &err)) != 0)
 		goto out;
 	*ciphertext = (struct pqc_buffer){.data = NULL};
-	if ((rc = suite_of(suite, &s, &err)) == 0 &&
+	if ((rc = lib_need(public_key, "public_key", &err)) == 0 &&
+	    (rc = lib_need(shared_secret, "shared_secret", &err)) == 0 &&
+	    (rc = suite_of(suite, &s, &err)) == 0 &&
 	    (rc = kem_alone_encap(s, &pk, &ct, shared_secret, &err)) == 0)
 		rc = lib_give(&ct, ciphertext, &err);
 out:

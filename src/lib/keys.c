@@ -48,9 +48,11 @@ int pqc_identity_generate(const char *suite, struct pqc_identity **out, struct p
 	struct err err = {0};
 	int rc;
 
-	if ((rc = lib_need(out, "out", &err)) != 0 || (rc = lib_suite(suite, &s, &err)) != 0)
+	if ((rc = lib_need(out, "out", &err)) != 0)
 		goto out;
 	*out = NULL;
+	if ((rc = lib_suite(suite, &s, &err)) != 0)
+		goto out;
 	if ((rc = identity_generate(s != NULL ? s : suite_by_id(SUITE_KYBER768), &id)) != 0)
 		err_set(&err, rc, "the keys could not be made");
 	else
@@ -66,10 +68,11 @@ int pqc_identity_load(const char *path, const char *passphrase, struct pqc_ident
 	struct err err = {0};
 	int rc;
 
-	if ((rc = lib_need(path, "path", &err)) != 0 || (rc = lib_need(out, "out", &err)) != 0)
+	if ((rc = lib_need(out, "out", &err)) != 0)
 		goto out;
 	*out = NULL;
-	if ((rc = identity_load(path, passphrase, &id, &err)) == 0)
+	if ((rc = lib_need(path, "path", &err)) == 0 &&
+	    (rc = identity_load(path, passphrase, &id, &err)) == 0)
 		rc = wrap(id, out, &err);
 out:
 	return lib_done(rc, &err, e);
@@ -82,10 +85,11 @@ int pqc_identity_parse(const void *text, size_t size, const char *passphrase,
 	struct err err = {0};
 	int rc;
 
-	if ((rc = lib_need(text, "text", &err)) != 0 || (rc = lib_need(out, "out", &err)) != 0)
+	if ((rc = lib_need(out, "out", &err)) != 0)
 		goto out;
 	*out = NULL;
-	if ((rc = identity_decode(text, size, passphrase, &id, &err)) == 0)
+	if ((rc = lib_need(text, "text", &err)) == 0 &&
+	    (rc = identity_decode(text, size, passphrase, &id, &err)) == 0)
 		rc = wrap(id, out, &err);
 out:
 	return lib_done(rc, &err, e);
@@ -98,10 +102,11 @@ int pqc_identity_format(const struct pqc_identity *id, const char *passphrase,
 	struct err err = {0};
 	int rc;
 
-	if ((rc = lib_need(id, "id", &err)) != 0 || (rc = lib_need(out, "out", &err)) != 0)
+	if ((rc = lib_need(out, "out", &err)) != 0)
 		goto out;
 	*out = (struct pqc_buffer){.data = NULL};
-	if ((rc = identity_encode(id->id, passphrase, &text, &err)) == 0)
+	if ((rc = lib_need(id, "id", &err)) == 0 &&
+	    (rc = identity_encode(id->id, passphrase, &text, &err)) == 0)
 		rc = lib_give(&text, out, &err);
 out:
 	buf_free(&text);
@@ -125,9 +130,10 @@ int pqc_kek_load(const char *path, struct pqc_kek *out, struct pqc_error *e)
 	struct err err = {0};
 	int rc;
 
-	if ((rc = lib_need(path, "path", &err)) != 0 || (rc = lib_need(out, "out", &err)) != 0)
+	if ((rc = lib_need(out, "out", &err)) != 0)
 		goto out;
-	if ((rc = kek_load(path, &k, &err)) == 0) {
+	memset(out, 0, sizeof(*out));
+	if ((rc = lib_need(path, "path", &err)) == 0 && (rc = kek_load(path, &k, &err)) == 0) {
 		memcpy(out->id, k.id, sizeof(out->id));
 		out->version = k.version;
 		memcpy(out->key, k.key, sizeof(out->key));

@@ -54,6 +54,9 @@ int lib_give(struct buf *b, struct pqc_buffer *out, struct err *e) MUST_CHECK;
 /* The suite of this name, or NULL for NULL. PQC_EUSAGE. */
 int lib_suite(const char *name, const struct suite **out, struct err *e) MUST_CHECK;
 
+/* PQC_EUSAGE unless it is a power of two within the bounds. */
+int lib_check_part_size(uint32_t size, struct err *e) MUST_CHECK;
+
 /* ---- keys (keys.c, public.c) ---- */
 
 struct pqc_identity *lib_identity_ref(const struct pqc_identity *id);

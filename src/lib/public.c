@@ -50,10 +50,11 @@ int pqc_identity_public(const struct pqc_identity *id, const char *comment, stru
 	struct err err = {0};
 	int rc;
 
-	if ((rc = lib_need(id, "id", &err)) != 0 || (rc = lib_need(out, "out", &err)) != 0)
+	if ((rc = lib_need(out, "out", &err)) != 0)
 		goto out;
 	*out = NULL;
-	rc = lib_public_of(id->id, comment, out, &err);
+	if ((rc = lib_need(id, "id", &err)) == 0)
+		rc = lib_public_of(id->id, comment, out, &err);
 out:
 	return lib_done(rc, &err, e);
 }
@@ -64,10 +65,11 @@ int pqc_public_load(const char *path, struct pqc_public **out, struct pqc_error 
 	struct err err = {0};
 	int rc;
 
-	if ((rc = lib_need(path, "path", &err)) != 0 || (rc = lib_need(out, "out", &err)) != 0)
+	if ((rc = lib_need(out, "out", &err)) != 0)
 		goto out;
 	*out = NULL;
-	if ((rc = file_slurp(AT_FDCWD, path, &line, &err)) == 0 &&
+	if ((rc = lib_need(path, "path", &err)) == 0 &&
+	    (rc = file_slurp(AT_FDCWD, path, &line, &err)) == 0 &&
 	    (rc = parse((const char *)line.p, line.len, out, &err)) != 0)
 		err_prefix(&err, "%s", path);
 out:
@@ -80,10 +82,11 @@ int pqc_public_parse(const char *line, size_t size, struct pqc_public **out, str
 	struct err err = {0};
 	int rc;
 
-	if ((rc = lib_need(line, "line", &err)) != 0 || (rc = lib_need(out, "out", &err)) != 0)
+	if ((rc = lib_need(out, "out", &err)) != 0)
 		goto out;
 	*out = NULL;
-	rc = parse(line, size, out, &err);
+	if ((rc = lib_need(line, "line", &err)) == 0)
+		rc = parse(line, size, out, &err);
 out:
 	return lib_done(rc, &err, e);
 }

@@ -83,7 +83,7 @@ static void *dial_run(void *arg)
 {
 	struct dial *d = arg;
 	struct err e = {0};
-	int fd = -1, rc = net_dial(&d->url, d->timeout_ms, &fd, &e);
+	int fd = -1, rc = net_dial(&d->url, d->timeout_ms, NULL, &fd, &e);
 	bool mine;
 
 	pthread_mutex_lock(&d->lock);

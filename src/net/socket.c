@@ -12,7 +12,8 @@
 #include "base/text.h"
 #include "net/url.h"
 
-#define PORT_TEXT 6 /* "65535" */
+#define PORT_TEXT 6   /* "65535" */
+#define CANCEL_MS 100 /* how soon a cancellation is noticed */
 
 /* ---- listening ---- */
 
@@ -182,26 +183,39 @@ static int resolve(const struct url *u, struct addrinfo **list, struct err *e)
 	return err_set(e, PQC_ETEMP, "cannot look up host '%s': %s", u->host, gai_strerror(r));
 }
 
-/* Wait for the connection to be made, until the deadline. Returns an errno. */
-static int wait_connected(int fd, uint64_t deadline)
+/* How long a dial may take, and what ends it before. */
+struct limit {
+	uint64_t at;		   /* clock_ms */
+	const atomic_bool *cancel; /* NULL: nothing */
+};
+
+static bool is_cancelled(const struct limit *l)
+{
+	return l->cancel != NULL && atomic_load(l->cancel);
+}
+
+/* Wait for the connection to be made. Returns an errno. */
+static int wait_connected(int fd, const struct limit *l)
 {
 	struct pollfd p = {.fd = fd, .events = POLLOUT};
 	int errnum = 0, n;
 	socklen_t len = sizeof(errnum);
 
 	do {
-		uint64_t now = clock_ms();
+		uint64_t now = clock_ms(), left = now < l->at ? l->at - now : 0;
 
-		n = poll(&p, 1, now < deadline ? (int)(deadline - now) : 0);
-	} while (n < 0 && errno == EINTR);
-	if (n == 0)
-		return ETIMEDOUT;
+		if (is_cancelled(l))
+			return ECANCELED;
+		if (left == 0)
+			return ETIMEDOUT;
+		n = poll(&p, 1, left < CANCEL_MS ? (int)left : CANCEL_MS);
+	} while (n == 0 || (n < 0 && errno == EINTR));
 	if (n < 0 || getsockopt(fd, SOL_SOCKET, SO_ERROR, &errnum, &len) != 0)
 		return errno;
 	return errnum;
 }
 
-static int connect_to(const struct addrinfo *a, uint64_t deadline, int *out)
+static int connect_to(const struct addrinfo *a, const struct limit *l, int *out)
 {
 	int fd =
 		socket(a->ai_family, a->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC, a->ai_protocol);
@@ -212,7 +226,7 @@ static int connect_to(const struct addrinfo *a, uint64_t deadline, int *out)
 	if (connect(fd, a->ai_addr, a->ai_addrlen) != 0)
 		errnum = errno;
 	if (errnum == EINPROGRESS || errnum == EINTR)
-		errnum = wait_connected(fd, deadline);
+		errnum = wait_connected(fd, l);
 	if (errnum == 0)
 		*out = fd;
 	else
@@ -224,6 +238,8 @@ static int say_dial(const struct url *u, int errnum, struct err *e)
 {
 	int code = errnum == ETIMEDOUT ? PQC_ETIMEOUT : errnum == ENOMEM ? PQC_ENOMEM : PQC_ETEMP;
 
+	if (errnum == ECANCELED)
+		return err_set(e, PQC_EINTERRUPTED, "interrupted");
 	if (errnum == ECONNREFUSED)
 		return err_set(e, code, "nothing listens at %s (connection refused)", u->host_port);
 	err_sys(e, errnum, "cannot connect to %s", u->host_port);
@@ -232,7 +248,8 @@ static int say_dial(const struct url *u, int errnum, struct err *e)
 	return code;
 }
 
-int net_dial(const struct url *u, unsigned timeout_ms, int *fd, struct err *e)
+int net_dial(const struct url *u, unsigned timeout_ms, const atomic_bool *cancel, int *fd,
+	     struct err *e)
 {
 	uint64_t deadline = clock_ms() + timeout_ms;
 	struct addrinfo *list = NULL, *a;
@@ -248,7 +265,9 @@ int net_dial(const struct url *u, unsigned timeout_ms, int *fd, struct err *e)
 		uint64_t now = clock_ms();
 		uint64_t rest = now < deadline ? deadline - now : 0;
 
-		if ((errnum = connect_to(a, now + rest / left, fd)) == 0)
+		const struct limit l = {now + rest / left, cancel};
+
+		if ((errnum = connect_to(a, &l, fd)) == 0 || errnum == ECANCELED)
 			break;
 	}
 	freeaddrinfo(list);

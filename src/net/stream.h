@@ -15,7 +15,7 @@
 
 /*
  * SIGPIPE: a program that writes TLS or sends files ignores it, as the command
- * line does; plain writes raise none.
+ * line does, or holds it off (base/sigpipe.h), as the library does; plain writes raise none.
  */
 struct tls_ctx; /* server or client TLS settings; reference counted, so a reload leaves running streams alone */
 

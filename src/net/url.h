@@ -2,6 +2,7 @@
 #ifndef PQC_NET_URL_H
 #define PQC_NET_URL_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -37,7 +38,11 @@ int net_listen(const char *addr_port, bool shared, int *fd, char bound[64],
 int net_listen_unix(int dir, const char *name, int *fd, struct err *e) MUST_CHECK;
 /* Does anybody listen at dir/name? */
 bool net_unix_alive(int dir, const char *name);
-/* Connect within timeout_ms, trying every address of the host. PQC_ETEMP when refused or unreachable, PQC_ENOTFOUND for an unknown host. */
-int net_dial(const struct url *u, unsigned timeout_ms, int *fd, struct err *e) MUST_CHECK;
+/*
+ * Connect within timeout_ms, trying every address of the host. PQC_ETEMP when refused or unreachable, PQC_ENOTFOUND
+ * for an unknown host, PQC_EINTERRUPTED when *cancel, which may be NULL, is set; the look-up of a name is not ended by it.
+ */
+int net_dial(const struct url *u, unsigned timeout_ms, const atomic_bool *cancel, int *fd,
+	     struct err *e) MUST_CHECK;
 
 #endif

@@ -56,6 +56,10 @@ struct access_line {
 /* The lines that say something, in the order of the file; NULL behind the last one. */
 const struct access_line *access_line(const struct access *a, size_t i);
 
+/* What a new line gives when nobody says otherwise. */
+#define ACCESS_DEFAULT_RIGHTS  "put,get,list"
+#define ACCESS_DEFAULT_PATTERN "**"
+
 /* What a new line gives to an identity. */
 struct access_grant {
 	const char *role; /* or NULL, and then: */

@@ -36,14 +36,16 @@ struct hooks_opts {
 	 * after the timeout. Exit status 0 is success; standard error is for the log.
 	 */
 	const char *command;
-	uint64_t ttl_ms;     /* how long to try */
-	unsigned timeout_ms; /* of one attempt */
-	struct logger *log;  /* borrowed; event.delivered, event.failed */
+	const char *search_path; /* its PATH; NULL: /usr/bin:/bin */
+	uint64_t ttl_ms;	 /* how long to try */
+	unsigned timeout_ms;	 /* of one attempt */
+	struct logger *log;	 /* borrowed; event.delivered, event.failed */
 };
 
 /*
  * Starts to deliver, with threads of its own. The options are copied. Neither url nor command: *out is NULL.
- * PQC_ECONFIG for options that cannot work, PQC_EREFUSED for a secret that others may read.
+ * PQC_ECONFIG for options that cannot work, and for a command where the process ignores SIGCHLD:
+ * how it ends would never be known. PQC_EREFUSED for a secret that others may read.
  */
 int hooks_new(struct hooks **out, const struct hooks_opts *o, struct err *e) MUST_CHECK;
 /*

@@ -14,17 +14,15 @@
 #include "base/clock.h"
 #include "server/hooks_impl.h"
 
-#define SLICE_MS     50
-#define PATH_ENV_MAX 4096
+#define SLICE_MS 50
 
-/* Without this a program that ignored SIGCHLD before it started us would take the exit status away. */
-static void keep_exit_status(void)
+/* Does the process leave no exit status behind? What it does with its signals is not ours to change. */
+static bool ignores_children(void)
 {
 	struct sigaction sa;
 
-	if (sigaction(SIGCHLD, NULL, &sa) == 0 &&
-	    (sa.sa_handler == SIG_IGN || sa.sa_flags & SA_NOCLDWAIT))
-		sigaction(SIGCHLD, &(struct sigaction){.sa_handler = SIG_DFL}, NULL);
+	return sigaction(SIGCHLD, NULL, &sa) == 0 &&
+	       (sa.sa_handler == SIG_IGN || (sa.sa_flags & SA_NOCLDWAIT) != 0);
 }
 
 int command_init(struct command *c, const struct hooks_opts *o, const atomic_bool *cancel,
@@ -38,17 +36,24 @@ int command_init(struct command *c, const struct hooks_opts *o, const atomic_boo
 	if (stat(o->command, &st) != 0 || !S_ISREG(st.st_mode) || access(o->command, X_OK) != 0)
 		return err_set(e, PQC_ECONFIG, "event command '%s' is no program that can be run",
 			       o->command);
-	if ((c->path = strdup(o->command)) == NULL)
+	if (ignores_children())
+		return err_set(e, PQC_ECONFIG,
+			       "event command: this program ignores SIGCHLD, so that nobody "
+			       "would learn how the command ended");
+	c->path = strdup(o->command);
+	if (asprintf(&c->search, "PATH=%s", o->search_path ? o->search_path : "/usr/bin:/bin") < 0)
+		c->search = NULL;
+	if (!c->path || !c->search)
 		return err_set(e, PQC_ENOMEM, "no memory for the event command");
 	c->timeout_ms = o->timeout_ms;
 	c->cancel = cancel;
-	keep_exit_status();
 	return 0;
 }
 
 void command_free(struct command *c)
 {
 	free(c->path);
+	free(c->search);
 	memset(c, 0, sizeof(*c));
 }
 
@@ -101,14 +106,11 @@ out:
 
 static int spawn_for(const struct command *c, const struct event *ev, const int io[2], pid_t *pid)
 {
-	const char *path = getenv("PATH");
-	char type[EVENT_TYPE_MAX + 16], id[EVENT_ID_LEN + 16], search[PATH_ENV_MAX];
-	char *env[] = {type, id, search, NULL};
+	char type[EVENT_TYPE_MAX + 16], id[EVENT_ID_LEN + 16];
+	char *env[] = {type, id, c->search, NULL};
 
 	snprintf(type, sizeof(type), "PQC_EVENT=%s", ev->type);
 	snprintf(id, sizeof(id), "PQC_EVENT_ID=%s", ev->id);
-	if (!path || snprintf(search, sizeof(search), "PATH=%s", path) >= (int)sizeof(search))
-		strcpy(search, "PATH=/usr/bin:/bin");
 	return spawn(c, env, io, pid);
 }
 

@@ -93,6 +93,7 @@ void webhook_deliver(const struct webhook *w, const struct event *ev, struct att
 
 struct command {
 	char *path;
+	char *search; /* "PATH=..." */
 	unsigned timeout_ms;
 	const atomic_bool *cancel;
 };

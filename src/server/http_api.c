@@ -118,8 +118,11 @@ static void put_active(struct buf *b, const struct conn *c)
 	put_number(b, "file_size", t->size);
 	put_number(b, "bytes_transferred", t->bytes);
 	put_number(b, "resumed_bytes", t->resumed);
-	buf_printf(b, "\"duration_seconds\":%.3f,\"throughput_mbps\":%.3f}", seconds,
-		   moving > 0 ? (double)t->bytes / 1e6 / moving : 0);
+	buf_put_str(b, "\"duration_seconds\":");
+	put_fixed(b, seconds, 3);
+	buf_put_str(b, ",\"throughput_mbps\":");
+	put_fixed(b, moving > 0 ? (double)t->bytes / 1e6 / moving : 0, 3);
+	buf_put_u8(b, '}');
 }
 
 static void put_waiting(struct buf *b, const struct conn *c)
@@ -127,13 +130,14 @@ static void put_waiting(struct buf *b, const struct conn *c)
 	uint64_t ms = queue_estimate_ms(c->srv->queue, c->place.place);
 
 	put_who(b, c);
-	buf_printf(b,
-		   "\"position\":%u,\"waited_seconds\":%.3f,\"estimate_seconds\":", c->place.place,
-		   (double)(clock_ms() - c->place.since_ms) / 1000);
+	buf_printf(b, "\"position\":%u,\"waited_seconds\":", c->place.place);
+	put_fixed(b, (double)(clock_ms() - c->place.since_ms) / 1000, 3);
+	buf_put_str(b, ",\"estimate_seconds\":");
 	if (ms == UINT64_MAX)
-		buf_put_str(b, "null}");
+		buf_put_str(b, "null");
 	else
-		buf_printf(b, "%.3f}", (double)ms / 1000);
+		put_fixed(b, (double)ms / 1000, 3);
+	buf_put_u8(b, '}');
 }
 
 static int transfers(struct conn *mine, const char **type, struct buf *b)

@@ -2,6 +2,8 @@
 #ifndef PQC_SERVER_INTERNAL_H
 #define PQC_SERVER_INTERNAL_H
 
+#include <stdatomic.h>
+
 #include "base/pool.h"
 #include "net/http.h"
 #include "net/loop.h"
@@ -65,7 +67,8 @@ struct server {
 	size_t listening;
 	int run_dir;	    /* where the operators' socket is, or -1 */
 	char run_name[128]; /* its name there; empty: none */
-	struct watch signals;
+	atomic_uint stops;  /* what it was told, and the loop has not seen yet: */
+	atomic_bool reload;
 	struct conn *conns;
 	unsigned conn_count, monitor_count;
 	unsigned notices; /* events on their way to the spool */
@@ -167,6 +170,13 @@ void task_start(struct conn *c, struct task *t);
 int server_listen(struct server *s, struct err *e) MUST_CHECK;
 /* For clients; for operators too, who may look on while the server drains. */
 void server_stop_listening(struct server *s, bool monitors);
+
+/* control.c: do what server_stop and server_reload asked for. */
+void server_obey(struct server *s);
+/* Close the connections that nothing is under way on, or all. */
+void server_close_conns(struct server *s, bool all);
+/* *out NULL: these options have no certificate. */
+int server_load_tls(const struct server_opts *o, struct tls_ctx **out, struct err *e) MUST_CHECK;
 
 /* server.c: remove, on a disk worker, the bytes of what was replaced or deleted. */
 void server_empty_trash(struct server *s);

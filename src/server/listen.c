@@ -9,6 +9,7 @@
 #include <netdb.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -85,7 +86,7 @@ static int listen_at(struct server *s, const char *where, bool monitor, struct e
 	return r;
 }
 
-/* ---- the operators' socket: DIR/run/HOST-PID.sock ---- */
+/* ---- the operators' socket: DIR/run/HOST-PID.sock, HOST-2-PID.sock of a second one in the process ---- */
 
 /*
  * Sockets that servers of this host left when they were killed. Of those of other hosts that share the
@@ -109,23 +110,45 @@ static void remove_dead(const struct server *s, size_t host_len)
 	closedir(d);
 }
 
-static int listen_unix(struct server *s, struct err *e)
+/* One that nobody in this process has. */
+static void choose_name(struct server *s, const char *host)
 {
-	char path[PATH_MAX], host[64] = "localhost";
-	int fd, r;
+	const long pid = (long)getpid();
 
-	(void)gethostname(host, sizeof(host) - 1);
-	snprintf(s->run_name, sizeof(s->run_name), "%s-%ld.sock", host, (long)getpid());
+	snprintf(s->run_name, sizeof(s->run_name), "%s-%ld.sock", host, pid);
+	for (unsigned n = 2; net_unix_alive(s->run_dir, s->run_name); n++)
+		snprintf(s->run_name, sizeof(s->run_name), "%s-%u-%ld.sock", host, n, pid);
+}
+
+static int open_run_dir(struct server *s, struct err *e)
+{
+	char path[PATH_MAX];
+	int r;
+
 	if (snprintf(path, sizeof(path), "%s/run", s->o.data_dir) >= (int)sizeof(path))
 		return err_sys(e, ENAMETOOLONG, "%s", s->o.data_dir);
 	if ((r = file_mkdirs(path, 0700, e)) != 0)
 		return r;
 	if ((s->run_dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
 		return err_sys(e, errno, "%s", path);
-	remove_dead(s, strlen(host) + 1);
-	if ((r = net_listen_unix(s->run_dir, s->run_name, &fd, e)) != 0)
+	return 0;
+}
+
+static int listen_unix(struct server *s, struct err *e)
+{
+	char host[64] = "localhost";
+	int fd, r;
+
+	(void)gethostname(host, sizeof(host) - 1);
+	if ((r = open_run_dir(s, e)) != 0)
 		return r;
-	return watch_listener(s, fd, true);
+	/* A socket that has its name but does not listen yet looks dead: nobody may look just then. */
+	(void)flock(s->run_dir, LOCK_EX);
+	choose_name(s, host);
+	remove_dead(s, strlen(host) + 1);
+	r = net_listen_unix(s->run_dir, s->run_name, &fd, e);
+	(void)flock(s->run_dir, LOCK_UN);
+	return r != 0 ? r : watch_listener(s, fd, true);
 }
 
 /* ---- all of them ---- */

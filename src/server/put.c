@@ -213,8 +213,9 @@ void put_advance(struct put *p)
 {
 	maybe_flush(p, p->busy == 0 && (p->c == NULL || p->commit_asked));
 	acknowledge(p);
-	if (!p->commit_asked || p->failed || p->receipt.len > 0 || p->busy > 0 ||
-	    p->flush_running || p->commit_running || p->fill->count > 0)
+	if (!p->commit_asked || p->failed || p->busy > 0 || p->flush_running || p->fill->count > 0)
+		return;
+	if (p->commit_running || p->receipt.len > 0) /* in this order: a commit writes it */
 		return;
 	if (!receiver_complete(p->rx)) {
 		put_fail(p, PQC_EPROTO, "COMMIT before every part was there");

@@ -1,21 +1,16 @@
 /*
- * The server's frame: listening, signals, the bundle of the minute, the
- * sweep, drain and reload. Connections live in conn.c.
+ * The server's frame: its life, the bundle of the minute, the sweep. What it is told while it
+ * runs is in control.c, connections live in conn.c.
  */
-#include <pthread.h>
-#include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "server/internal.h"
 
-#define SWEEP_MS      3600000u
-#define DRAIN_POLL_MS 100
+#define SWEEP_MS 3600000u
 
 /* ---- the bundle of the minute ---- */
 
@@ -102,139 +97,6 @@ void server_empty_trash(struct server *s)
 	pool_submit(s->disk, &s->trash);
 }
 
-/* ---- signals: drain and reload ---- */
-
-static void close_quiet(struct server *s, bool all)
-{
-	struct conn *c, *next;
-
-	for (c = s->conns; c != NULL; c = next) {
-		next = c->next;
-		if (all || (!c->place.active && !c->monitor && c->task == NULL && c->out.len == 0))
-			conn_close(c);
-	}
-}
-
-/* Has everybody read what was said last: a receipt, or where to go? */
-static bool all_told(const struct server *s)
-{
-	for (const struct conn *c = s->conns; c != NULL; c = c->next)
-		if (!c->monitor && c->out.len > 0)
-			return false;
-	return true;
-}
-
-static void drain_poll(struct timer *t)
-{
-	struct server *s = (struct server *)((char *)t - offsetof(struct server, drain));
-
-	if (!s->forced && clock_ms() < s->drain_until) {
-		if (queue_active(s->queue) == 0 && s->puts == NULL && all_told(s))
-			loop_stop(s->loop);
-	} else if (!s->forced && queue_active(s->queue) > 0) {
-		struct conn *c, *next;
-
-		s->forced = true;
-		for (c = s->conns; c != NULL; c = next) {
-			next = c->next;
-			if (c->phase == PHASE_OPEN)
-				conn_fail(c, PQC_ETEMP, "the server is going down; connect again");
-			conn_kick(c);
-		}
-		s->drain_until = clock_ms() + 2000;
-	} else if (s->puts == NULL || clock_ms() >= s->drain_until) {
-		close_quiet(s, true);
-		loop_stop(s->loop);
-	}
-	loop_timer_set(s->loop, t, DRAIN_POLL_MS);
-}
-
-static void begin_drain(struct server *s)
-{
-	if (s->draining) {
-		s->drain_until = 0; /* asked twice: now */
-		return;
-	}
-	s->draining = true;
-	log_event(s->log, LOG_INFO, "server.draining",
-		  (struct log_field[]){log_u64("active_transfers", queue_active(s->queue)),
-				       log_u64("timeout_ms", s->o.drain_ms),
-				       {0}});
-	server_stop_listening(s, false);
-	admit_send_away(s);
-	close_quiet(s, false);
-	s->drain_until = clock_ms() + s->o.drain_ms;
-	s->drain.cb = drain_poll;
-	loop_timer_set(s->loop, &s->drain, 0);
-}
-
-static int load_tls(const struct server_opts *o, struct tls_ctx **out, struct err *e)
-{
-	*out = NULL;
-	return o->tls_cert == NULL ? 0 : tls_server_ctx(o->tls_cert, o->tls_key, out, e);
-}
-
-/* Everything is read before anything is changed: a mistake in a file leaves the server as it was. */
-static void reload(struct server *s)
-{
-	struct server_opts o = s->o;
-	struct access *a = NULL;
-	struct tls_ctx *tls = NULL;
-	struct err e = {0};
-	int r = 0;
-
-	if (o.reload != NULL)
-		r = o.reload(o.reload_arg, &o, &e);
-	if (r == 0)
-		r = access_load(o.access_file, &a, &e);
-	if (r == 0)
-		r = load_tls(&o, &tls, &e);
-	if (r != 0) {
-		access_free(a);
-		log_event(s->log, LOG_ERROR, "reload.failed",
-			  (struct log_field[]){log_str("reason", e.msg), {0}});
-		return;
-	}
-	access_free(s->access);
-	tls_ctx_unref(s->tls);
-	s->access = a;
-	s->tls = tls;
-	s->o = o;
-	queue_limits(s->queue, &(struct queue_opts){o.max_transfers, o.max_queued});
-	log_event(s->log, LOG_INFO, "reload.done",
-		  (struct log_field[]){log_u64("authorised_identities", access_count(a)), {0}});
-}
-
-static void on_signal(struct watch *w, unsigned ready)
-{
-	struct server *s = (struct server *)((char *)w - offsetof(struct server, signals));
-	struct signalfd_siginfo si;
-
-	(void)ready;
-	while (read(w->fd, &si, sizeof(si)) == (ssize_t)sizeof(si)) {
-		if (si.ssi_signo == SIGHUP)
-			reload(s);
-		else
-			begin_drain(s);
-	}
-}
-
-static int watch_signals(struct server *s)
-{
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGHUP);
-	if (pthread_sigmask(SIG_BLOCK, &set, NULL) != 0)
-		return PQC_EFAIL;
-	s->signals.fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
-	s->signals.events = LOOP_READ;
-	s->signals.cb = on_signal;
-	return s->signals.fd < 0 ? PQC_EFAIL : loop_watch_add(s->loop, &s->signals);
-}
-
 /* ---- life ---- */
 
 static void notify(void *arg)
@@ -248,6 +110,7 @@ static void on_wake(void *arg)
 
 	pool_reap(s->cpu);
 	pool_reap(s->disk);
+	server_obey(s);
 }
 
 static int make_workers(struct server *s)
@@ -272,6 +135,7 @@ static int start_telling(struct server *s, struct err *e)
 	struct hooks_opts h = {.data_dir = o->data_dir,
 			       .url = o->hook_url,
 			       .command = o->hook_command,
+			       .search_path = o->hook_path,
 			       .secret_file = o->hook_secret,
 			       .ca_file = o->hook_ca,
 			       .ttl_ms = o->hook_ttl_ms,
@@ -304,7 +168,7 @@ int server_new(struct server **out, const struct server_opts *o, const struct id
 	s->id = id;
 	s->kek = kek;
 	s->log = log;
-	s->signals.fd = s->run_dir = -1;
+	s->run_dir = -1;
 	s->started = clock_unix();
 	metric_set(&s->metrics, M_START, s->started);
 	s->metrics.off = o->metrics_off;
@@ -316,10 +180,9 @@ int server_new(struct server **out, const struct server_opts *o, const struct id
 	}
 	if ((r = store_open(&s->store, o->data_dir, e)) != 0 ||
 	    (r = access_load(o->access_file, &s->access, e)) != 0 ||
-	    (r = load_tls(o, &s->tls, e)) != 0)
+	    (r = server_load_tls(o, &s->tls, e)) != 0)
 		goto out;
-	if ((r = loop_new(&s->loop)) != 0 || (r = watch_signals(s)) != 0 ||
-	    (r = make_workers(s)) != 0) {
+	if ((r = loop_new(&s->loop)) != 0 || (r = make_workers(s)) != 0) {
 		err_set(e, r, "cannot set up the event loop");
 		goto out;
 	}
@@ -358,11 +221,16 @@ void server_free(struct server *s)
 	if (s == NULL)
 		return;
 	server_stop_listening(s, true);
-	close_quiet(s, true);
+	server_close_conns(s, true);
 	/* Puts whose connections are gone still record what arrived, events are written: let them. */
 	for (int i = 0; (s->puts != NULL || s->notices > 0) && i < 100; i++)
 		if (loop_once(s->loop, 100) != 0)
 			break;
+	/* What is under way when time is over still has to let go of what it holds. */
+	pool_stop(s->cpu);
+	pool_stop(s->disk);
+	while (pool_reap(s->cpu) + pool_reap(s->disk) > 0)
+		;
 	pool_free(s->cpu);
 	pool_free(s->disk);
 	hooks_free(s->hooks);
@@ -378,10 +246,6 @@ void server_free(struct server *s)
 	access_free(s->access);
 	store_close(s->store);
 	queue_free(s->queue);
-	if (s->signals.fd >= 0) {
-		loop_watch_del(s->loop, &s->signals);
-		close(s->signals.fd);
-	}
 	loop_free(s->loop);
 	free(s);
 }

@@ -1,6 +1,6 @@
 /*
- * The server: one event loop, workers for the bytes of parts, workers for the disk.
- * server_run blocks until SIGTERM or SIGINT has been honoured; SIGHUP reloads.
+ * The server: one event loop, workers for the bytes of parts, workers for the disk. A process may
+ * have several. Signals are the program's: it calls server_stop and server_reload.
  */
 #ifndef PQC_SERVER_SERVER_H
 #define PQC_SERVER_SERVER_H
@@ -29,6 +29,7 @@ struct server_opts {
 	uint64_t identity_created, kek_created; /* unix seconds; 0: not known */
 	const char *otlp_endpoint, *otlp_ca;	/* of a trace collector; or NULL */
 	const char *hook_url, *hook_command, *hook_secret, *hook_ca; /* server/hooks.h; or NULL */
+	const char *hook_path; /* $PATH of the command; or NULL */
 	uint64_t hook_ttl_ms;
 	unsigned max_queued; /* requests that may wait for one of max_transfers */
 	bool reuse_port;     /* other processes take their share of the connections */
@@ -39,8 +40,8 @@ struct server_opts {
 	uint64_t min_free;	/* refuse new uploads that would leave less free */
 	uint64_t direct_from;	/* bytes: larger uploads bypass the page cache */
 	uint64_t upload_ttl_ms; /* unfinished uploads untouched for longer are removed */
-	uint64_t drain_ms;	/* how long SIGTERM waits for transfers */
-	/* SIGHUP: the owner re-reads its configuration into o; nonzero keeps the old. */
+	uint64_t drain_ms;	/* how long server_stop waits for transfers */
+	/* server_reload: the owner re-reads its configuration into o; nonzero keeps the old. */
 	int (*reload)(void *arg, struct server_opts *o, struct err *e);
 	void *reload_arg;
 };
@@ -56,8 +57,15 @@ int server_new(struct server **out, const struct server_opts *o, const struct id
 const char *server_address(const struct server *s, size_t i);
 /* Of the monitor listener; NULL: none was asked for. */
 const char *server_monitor_address(const struct server *s);
-/* 0: drained and stopped. PQC_ETEMP: the drain timeout ended transfers. */
+/* Serve until server_stop. 0: drained and stopped. PQC_ETEMP: the drain timeout ended transfers. */
 int server_run(struct server *s, struct err *e) MUST_CHECK;
+/*
+ * Nobody new, and the end of server_run when the transfers have ended; called again, at once. Before
+ * server_run too. Any thread, signal handlers too, as long as s lives.
+ */
+void server_stop(struct server *s);
+/* Read the access file, the certificate and what o.reload reads again. As server_stop. */
+void server_reload(struct server *s);
 void server_free(struct server *s);
 
 #endif

@@ -44,8 +44,8 @@ int upload_finish(struct upload *u, struct err *e)
 	if ((rc = names_check_owner(u->s, u->r.info.name, u->r.info.owner, e)) != 0 ||
 	    (rc = names_enter(u->s, &u->r, e)) != 0)
 		return rc;
+	u->committed = true; /* before the holder goes, which would look like somebody's claim */
 	lease_remove(u->dir);
-	u->committed = true;
 	return 0;
 }
 

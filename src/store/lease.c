@@ -138,7 +138,8 @@ int upload_lease_wanted(const struct upload *u)
 	/* Only a sure answer counts: it is the lock that keeps others away. */
 	if (look_at_holder(u, &ours, NULL) != 0)
 		return 0;
-	return ours ? 0 : PQC_ETEMP;
+	/* Meanwhile the commit may have taken the token away. */
+	return ours || u->committed ? 0 : PQC_ETEMP;
 }
 
 static int take_locked(struct upload *u, struct err *e)

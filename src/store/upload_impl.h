@@ -2,6 +2,8 @@
 #ifndef PQC_STORE_UPLOAD_IMPL_H
 #define PQC_STORE_UPLOAD_IMPL_H
 
+#include <stdatomic.h>
+
 #include "store/store_impl.h"
 
 #define TOKEN_LEN 16
@@ -17,7 +19,7 @@ struct upload {
 	uint64_t reserved;	  /* bytes the ledger has for it, as far as known here */
 	bool claimed;		  /* the token was written */
 	bool leased;		  /* body and leaves are locked: the parts are ours to write */
-	bool committed;
+	atomic_bool committed;	  /* looked at by who watches the lease, while another commits */
 	bool failed; /* writing back failed: what is in the page cache may never reach the disk */
 };
 

@@ -20,31 +20,29 @@ void metrics_put_u64(struct buf *b, uint64_t v)
 	buf_put(b, digits + i, sizeof(digits) - i);
 }
 
-/* Append what snprintf wrote, without the zeros at its end; text has a point. */
-static void put_trimmed(struct buf *b, const char *text)
+/* Take away the zeros at the end of a number with a point, and the point when nothing is behind it. */
+static void trim(struct buf *b)
 {
-	size_t n = strlen(text);
+	size_t n = b->len;
 
-	while (text[n - 1] == '0')
+	if (buf_error(b) != 0)
+		return;
+	while (b->p[n - 1] == '0')
 		n--;
-	buf_put(b, text, text[n - 1] == '.' ? n - 1 : n);
+	buf_truncate(b, b->p[n - 1] == '.' ? n - 1 : n);
 }
 
 void metrics_put_ns(struct buf *b, uint64_t ns)
 {
-	char fraction[12];
-
 	metrics_put_u64(b, ns / NS);
-	snprintf(fraction, sizeof(fraction), ".%09u", (unsigned)(ns % NS));
-	put_trimmed(b, fraction);
+	buf_printf(b, ".%09u", (unsigned)(ns % NS));
+	trim(b);
 }
 
 void metrics_put_number(struct buf *b, double v)
 {
-	char text[340];
-
-	snprintf(text, sizeof(text), "%.*f", v < 1e6 ? 9 : 3, isfinite(v) ? v : 0);
-	put_trimmed(b, text);
+	put_fixed(b, isfinite(v) ? v : 0, v < 1e6 ? 9 : 3);
+	trim(b);
 }
 
 void metrics_put_head(struct buf *b, enum metrics_format f, const struct metrics_head *h)

@@ -29,7 +29,7 @@ static void put_double(struct buf *b, double f)
 	else if (isinf(f))
 		buf_put_str(b, f < 0 ? "\"-Infinity\"" : "\"Infinity\"");
 	else
-		buf_printf(b, "%.17g", f);
+		put_real(b, f, 17);
 }
 
 static void put_attr(struct buf *b, const struct span_attr *a)

@@ -172,6 +172,45 @@ def test_wrong_passphrase(alice, plain, tmp_path):
     assert not (alice.cwd / "x").exists()
 
 
+def test_a_raw_key_bound_to_data(alice, plain, tmp_path):
+    """Who opens must have the very data: none, other data and the data alone are refused alike."""
+    raw = secret(tmp_path / "k", "ab" * 32)
+    data, other, empty = tmp_path / "data", tmp_path / "other", tmp_path / "empty"
+    data.write_bytes(b"round 7\0")
+    other.write_bytes(b"round 7")
+    empty.touch()
+    bound = ("--raw-key-file", raw, "--associated-data-file")
+    alice.ok("seal", *bound, data, *PARTS, "-o", "c", plain)
+    alice.ok("open", *bound, data, "-o", "copy", "c")
+    assert (alice.cwd / "copy").read_bytes() == plain.read_bytes()
+    alice.fails(REFUSED, "open", *bound, other, "-o", "x", "c")
+    alice.fails(REFUSED, "open", "--raw-key-file", raw, "-o", "x", "c")
+    alice.ok("seal", "--raw-key-file", raw, *PARTS, "-o", "free", plain)
+    alice.fails(REFUSED, "open", *bound, data, "-o", "x", "free")
+    assert not (alice.cwd / "x").exists()
+    assert "is empty" in alice.fails(USAGE, "seal", *bound, empty, plain)
+    assert "goes with --raw-key-file" in alice.fails(
+        USAGE, "seal", "-r", alice.pub, "--associated-data-file", data, plain)
+    data.write_bytes(bytes(64 * 1024 + 1))
+    alice.fails(QUOTA, "seal", *bound, data, plain)
+
+
+def test_a_key_encryption_key(alice, bob, plain, tmp_path):
+    kek = secret(tmp_path / "kek", f"pqc-kek-v1 {'01' * 16} 3 {'cd' * 32}\n")
+    older = secret(tmp_path / "older", f"pqc-kek-v1 {'01' * 16} 2 {'ce' * 32}\n")
+    alice.ok("seal", "--kek-file", kek, *PARTS, "-o", "c", plain)
+    alice.ok("open", "--kek-file", kek, "-o", "copy", "c")
+    assert (alice.cwd / "copy").read_bytes() == plain.read_bytes()
+    alice.fails(REFUSED, "open", "--kek-file", older, "-o", "x", "c")
+    alice.ok("rewrap", "--kek-file", kek, "--add", bob.pub, "c")
+    bob.ok("open", alice.cwd / "c", "-o", tmp_path / "bobs")
+    kek.chmod(0o644)
+    alice.fails(REFUSED, "open", "--kek-file", kek, "-o", "x", "c")
+    secret(tmp_path / "bad", "pqc-kek-v1 nonsense")
+    assert "expected 'pqc-kek-v1" in alice.fails(
+        CONFIG, "seal", "--kek-file", tmp_path / "bad", plain)
+
+
 def test_bad_raw_keys(alice, plain, tmp_path):
     for text in ("", "ab" * 31, "ab" * 33, "xy" * 32, " " + "ab" * 32):
         key = tmp_path / "key"

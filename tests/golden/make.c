@@ -103,27 +103,30 @@ static int plain_open(const struct golden *g, int *fd, struct err *e)
 static int container_make(struct maker *m, const struct golden *g, int out)
 {
 	const struct public_identity *to[2];
-	struct seal_opts o = {.out = out,
+	struct pqc_source from = {.kind = PQC_IO_FD};
+	const struct pqc_sink sink = {.kind = PQC_IO_FD, .fd = out};
+	struct seal_opts o = {.from = &from,
+			      .to = &sink,
 			      .suite = suite_by_id(g->suite),
 			      .part_size = PART,
 			      .threads = 1,
 			      .sign = m->people[g->sign],
 			      .time = WHEN,
-			      .to = {.recipients = to}};
+			      .whom = {.recipients = to}};
 	struct seal_result r;
 	int rc;
 
 	if (g->to_alice)
-		to[o.to.nrecipients++] = identity_public(m->people[ALICE]);
+		to[o.whom.nrecipients++] = identity_public(m->people[ALICE]);
 	if (g->to_bob)
-		to[o.to.nrecipients++] = identity_public(m->people[BOB]);
-	o.to.passphrase = g->passphrase ? passphrase : NULL;
-	o.to.argon = &cheap;
-	o.to.raw_key = g->raw_key ? (const uint8_t *)raw_key : NULL;
-	o.to.kek = g->kek ? &kek : NULL;
-	if ((rc = plain_open(g, &o.in, &m->e)) == 0) {
+		to[o.whom.nrecipients++] = identity_public(m->people[BOB]);
+	o.whom.passphrase = g->passphrase ? passphrase : NULL;
+	o.whom.argon = &cheap;
+	o.whom.raw_key = g->raw_key ? (const uint8_t *)raw_key : NULL;
+	o.whom.kek = g->kek ? &kek : NULL;
+	if ((rc = plain_open(g, &from.fd, &m->e)) == 0) {
 		rc = seal_stream(&o, &r, &m->e);
-		close(o.in);
+		close(from.fd);
 	}
 	return rc;
 }

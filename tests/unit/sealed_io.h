@@ -116,6 +116,16 @@ static inline int pass(int (*op)(void *arg, int in, int out), void *arg, enum vi
 	return r;
 }
 
+static inline struct pqc_source from_fd(int fd)
+{
+	return (struct pqc_source){.kind = PQC_IO_FD, .fd = fd};
+}
+
+static inline struct pqc_sink to_fd(int fd)
+{
+	return (struct pqc_sink){.kind = PQC_IO_FD, .fd = fd};
+}
+
 struct seal_call {
 	struct seal_opts o;
 	struct seal_result r;
@@ -125,9 +135,11 @@ struct seal_call {
 static inline int seal_op(void *arg, int in, int out)
 {
 	struct seal_call *c = arg;
+	const struct pqc_source from = from_fd(in);
+	const struct pqc_sink to = to_fd(out);
 
-	c->o.in = in;
-	c->o.out = out;
+	c->o.from = &from;
+	c->o.to = &to;
 	return seal_stream(&c->o, &c->r, &c->e);
 }
 
@@ -140,9 +152,11 @@ struct open_call {
 static inline int open_op(void *arg, int in, int out)
 {
 	struct open_call *c = arg;
+	const struct pqc_source from = from_fd(in);
+	const struct pqc_sink to = to_fd(out);
 
-	c->o.in = in;
-	c->o.out = out;
+	c->o.from = &from;
+	c->o.to = &to;
 	return open_stream(&c->o, &c->r, &c->e);
 }
 
@@ -154,7 +168,7 @@ static inline struct bytes seal_simply(const uint8_t *p, size_t n, const struct 
 {
 	struct seal_call c = {.o = {.part_size = PART,
 				    .threads = 2,
-				    .to = {.raw_key = the_key},
+				    .whom = {.raw_key = the_key},
 				    .sign = sign,
 				    .time = 1700000000}};
 	const struct bytes in = {(uint8_t *)(uintptr_t)p, n};

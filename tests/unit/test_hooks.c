@@ -739,6 +739,43 @@ static void a_command_gets_the_event_and_nothing_else(void **state)
 	assert_int_equal(entries("", NULL), 0);
 }
 
+static void a_command_needs_a_program_that_waits_for_its_children(void **state)
+{
+	static const struct sigaction ways[] = {{.sa_handler = SIG_IGN},
+						{.sa_handler = SIG_DFL, .sa_flags = SA_NOCLDWAIT}};
+	struct hooks_opts o = options(NULL, script);
+	struct sigaction before, after;
+	struct hooks *h = NULL;
+	struct err e;
+
+	(void)state;
+	put_script("exit 0");
+	for (size_t i = 0; i < 2; i++) {
+		sigaction(SIGCHLD, &ways[i], &before);
+		assert_int_equal(hooks_new(&h, &o, &e), PQC_ECONFIG);
+		assert_non_null(strstr(e.msg, "SIGCHLD"));
+		assert_null(h);
+		sigaction(SIGCHLD, &before, &after);
+		assert_ptr_equal(after.sa_handler, ways[i].sa_handler);
+		assert_int_equal(after.sa_flags & SA_NOCLDWAIT, ways[i].sa_flags);
+	}
+}
+
+static void a_command_finds_its_programs_where_it_was_told(void **state)
+{
+	struct hooks_opts o = options(NULL, script);
+	struct hooks *h;
+
+	(void)state;
+	put_script("/bin/echo $PATH >$out.tmp; /bin/mv $out.tmp $out");
+	o.search_path = "/somewhere:/else";
+	h = start_with(&o);
+	post(h, 5);
+	assert_counts(h, 1, 0, 0);
+	hooks_free(h);
+	assert_string_equal(read_file(out_path()), "/somewhere:/else\n");
+}
+
 static void a_failing_command_is_run_again(void **state)
 {
 	struct hooks *h;
@@ -935,6 +972,8 @@ int main(void)
 		TEST(what_is_no_event_is_refused),
 		TEST(two_share_a_spool),
 		TEST(a_command_gets_the_event_and_nothing_else),
+		TEST(a_command_needs_a_program_that_waits_for_its_children),
+		TEST(a_command_finds_its_programs_where_it_was_told),
 		TEST(a_failing_command_is_run_again),
 		TEST(a_command_that_hangs_is_killed_with_its_children),
 		TEST(a_command_may_talk_and_need_not_read),

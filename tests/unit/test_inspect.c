@@ -35,7 +35,7 @@ static void inspection(void **state)
 	static const struct kek kek = {.id = "0123456789abcde", .version = 5};
 	struct seal_call s = {
 		.o = {.part_size = PART,
-		      .to = {.recipients = to, .nrecipients = 2, .raw_key = the_key, .kek = &kek},
+		      .whom = {.recipients = to, .nrecipients = 2, .raw_key = the_key, .kek = &kek},
 		      .sign = alice[1],
 		      .time = 77}};
 	const struct bytes in = {data, cap + 9};
@@ -80,7 +80,7 @@ static void inspection(void **state)
 static void inspection_of_others(void **state)
 {
 	static const struct argon2_params cheap = {8192, 2, 3};
-	struct seal_call s = {.o = {.to = {.passphrase = "x", .argon = &cheap}}};
+	struct seal_call s = {.o = {.whom = {.passphrase = "x", .argon = &cheap}}};
 	const struct bytes in = {data, 9};
 	struct inspect_result r;
 	struct bytes sealed;

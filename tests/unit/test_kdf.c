@@ -40,6 +40,29 @@ static void test_sha512(void **state)
 		   "47d0d13c5d85f2b0ff8318d2877eec2f63b931bd47417a81a538327af927da3e");
 }
 
+/* FIPS 180-2, appendix B, in one piece and in others. */
+static void test_sha256(void **state)
+{
+	static const char text[] = "abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq";
+	static const uint8_t want[SHA256_LEN] = {0x24, 0x8d, 0x6a, 0x61, 0xd2, 0x06, 0x38, 0xb8,
+						 0xe5, 0xc0, 0x26, 0x93, 0x0c, 0x3e, 0x60, 0x39,
+						 0xa3, 0x3c, 0xe4, 0x59, 0x64, 0xff, 0x21, 0x67,
+						 0xf6, 0xec, 0xed, 0xd4, 0x19, 0xdb, 0x06, 0xc1};
+	uint8_t h[SHA256_LEN];
+
+	(void)state;
+	for (size_t cut = 0; cut < sizeof(text); cut++) {
+		struct sha256 *s = sha256_new();
+
+		assert_non_null(s);
+		assert_int_equal(sha256_add(s, text, cut), 0);
+		assert_int_equal(sha256_add(s, text + cut, sizeof(text) - 1 - cut), 0);
+		assert_int_equal(sha256_end(s, h), 0);
+		assert_memory_equal(h, want, SHA256_LEN);
+		sha256_free(s);
+	}
+}
+
 static void test_hmac(void **state)
 {
 	uint8_t key[KEY_LEN] = {1}, a[32], b[32];
@@ -148,10 +171,10 @@ static void test_tree_hash(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_sha512),	     cmocka_unit_test(test_hmac),
-		cmocka_unit_test(test_expand_spans), cmocka_unit_test(test_expand_limits),
-		cmocka_unit_test(test_argon2),	     cmocka_unit_test(test_argon2_bounds),
-		cmocka_unit_test(test_tree_hash),
+		cmocka_unit_test(test_sha512),	      cmocka_unit_test(test_sha256),
+		cmocka_unit_test(test_hmac),	      cmocka_unit_test(test_expand_spans),
+		cmocka_unit_test(test_expand_limits), cmocka_unit_test(test_argon2),
+		cmocka_unit_test(test_argon2_bounds), cmocka_unit_test(test_tree_hash),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

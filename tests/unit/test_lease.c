@@ -2,6 +2,8 @@
 #include "store_child.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
 #include <sys/file.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -56,6 +58,37 @@ static int teardown(void **state)
 	store_close(s);
 	scratch_free(dir);
 	return 0;
+}
+
+/* As the C library has them, but for what happens just before and just after. */
+static struct upload *committed_at_look, *watched_at_removal;
+
+int openat64(int at, const char *name, int flags, ...)
+{
+	struct upload *u = committed_at_look;
+	va_list ap;
+	mode_t mode;
+
+	va_start(ap, flags);
+	mode = va_arg(ap, mode_t);
+	va_end(ap);
+	if (u != NULL && strcmp(name, "holder") == 0) {
+		committed_at_look = NULL;
+		assert_int_equal(thing_commit(u, a, &e), 0);
+	}
+	return (int)syscall(SYS_openat, at, name, flags, mode);
+}
+
+int unlinkat(int at, const char *name, int flags)
+{
+	struct upload *u = watched_at_removal;
+	int rc = (int)syscall(SYS_unlinkat, at, name, flags);
+
+	if (u != NULL && strcmp(name, "holder") == 0) {
+		watched_at_removal = NULL;
+		assert_int_equal(upload_lease_wanted(u), 0);
+	}
+	return rc;
 }
 
 static const char *file_of(const struct thing *t, const char *name)
@@ -312,6 +345,32 @@ static void test_nothing_after_take(void **state)
 }
 
 /* The lock is lost while the holder believes to have it, as a host that was cut off over NFS may. */
+/* The commit takes the token away, which is nobody's claim, at whatever moment one looks. */
+static void test_watched_commit(void **state)
+{
+	struct upload *u;
+
+	(void)state;
+	for (unsigned when = 0; when < 2; when++) {
+		thing_new(a, SUITE_KYBER768, "watched", alice, (uint8_t)(when + 1));
+		assert_int_equal(thing_begin(s, a, false, &u, &e), 0);
+		for (uint64_t i = 0; i < PARTS; i++)
+			assert_int_equal(thing_part(u, a, i, &e), 0);
+		if (when == 0) {
+			committed_at_look = u;
+			assert_int_equal(upload_lease_wanted(u), 0);
+			assert_null(committed_at_look);
+		} else {
+			watched_at_removal = u;
+			assert_int_equal(thing_commit(u, a, &e), 0);
+			assert_null(watched_at_removal);
+		}
+		assert_true(upload_committed(u));
+		assert_int_equal(access(file_of(a, "holder"), F_OK), -1);
+		upload_free(u);
+	}
+}
+
 static void test_lost_lock(void **state)
 {
 	struct upload *stale;
@@ -470,13 +529,11 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-		T(test_live_holder),   T(test_stopped_holder),
-		T(test_killed_holder), T(test_two_claimers),
-		T(test_stranger),      T(test_claimer_dies),
-		T(test_odd_holder),    T(test_nothing_after_take),
-		T(test_lost_lock),     T(test_forked_off),
-		T(test_sweep),	       T(test_sweep_holder),
-		T(test_interrupted),   T(test_no_locks),
+		T(test_live_holder),  T(test_stopped_holder),	  T(test_killed_holder),
+		T(test_two_claimers), T(test_stranger),		  T(test_claimer_dies),
+		T(test_odd_holder),   T(test_nothing_after_take), T(test_watched_commit),
+		T(test_lost_lock),    T(test_forked_off),	  T(test_sweep),
+		T(test_sweep_holder), T(test_interrupted),	  T(test_no_locks),
 #undef T
 	};
 

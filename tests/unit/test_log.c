@@ -559,7 +559,62 @@ static void threads_do_not_mix_lines(void **state)
 	fclose(file);
 }
 
-#define JSON(f)	   cmocka_unit_test_setup_teardown(f, setup_json, teardown)
+#define JSON(f) cmocka_unit_test_setup_teardown(f, setup_json, teardown)
+/* ---- to a function ---- */
+
+struct taken {
+	char line[MOST + 1];
+	size_t size, calls;
+};
+
+static void take(void *arg, const char *line, size_t size)
+{
+	struct taken *t = arg;
+
+	assert_true(size <= MOST);
+	assert_int_equal(line[size], '\0');
+	memcpy(t->line, line, size + 1);
+	t->size = size;
+	t->calls++;
+}
+
+static void a_function_gets_lines_without_their_end(void **state)
+{
+	struct taken t = {.calls = 0};
+	struct logger *l;
+	char *huge = malloc(20000);
+	json_t *o;
+
+	(void)state;
+	assert_int_equal(log_new_to(&l, take, &t), 0);
+	log_event(l, LOG_DEBUG, "silent", NULL);
+	assert_int_equal(t.calls, 0);
+	log_event(l, LOG_ERROR, "two\nlines", (struct log_field[]){log_str("s", "a\nb"), {0}});
+	assert_int_equal(t.calls, 1);
+	assert_int_equal(strlen(t.line), t.size);
+	assert_null(strchr(t.line, '\n'));
+	o = json_loads(t.line, JSON_REJECT_DUPLICATES, NULL);
+	assert_string_equal(json_string_value(json_object_get(o, "event")), "two\nlines");
+	assert_string_equal(json_string_value(json_object_get(o, "s")), "a\nb");
+	json_decref(o);
+	assert_non_null(huge);
+	memset(huge, 'x', 19999);
+	huge[19999] = '\0';
+	log_event(l, LOG_INFO, "long", (struct log_field[]){log_str("s", huge), {0}});
+	assert_int_equal(t.calls, 2);
+	assert_non_null(o = json_loads(t.line, JSON_REJECT_DUPLICATES, NULL));
+	assert_true(json_is_true(json_object_get(o, "cut")));
+	json_decref(o);
+	/* What is too long at all is told with the next line. */
+	log_event(l, LOG_INFO, huge, NULL);
+	assert_int_equal(t.calls, 2);
+	log_event(l, LOG_INFO, "next", NULL);
+	assert_non_null(strstr(t.line, "\"dropped\":1"));
+	assert_int_equal(log_dropped(l), 1);
+	log_free(l);
+	free(huge);
+}
+
 #define JOURNAL(f) cmocka_unit_test_setup_teardown(f, setup_journal, teardown)
 #define PLAIN(f)   cmocka_unit_test_setup_teardown(f, setup_plain, teardown)
 
@@ -586,6 +641,7 @@ int main(void)
 		JOURNAL(the_journal_reads_the_level_in_front),
 		JSON(the_form_suits_the_reader),
 		cmocka_unit_test(threads_do_not_mix_lines),
+		cmocka_unit_test(a_function_gets_lines_without_their_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

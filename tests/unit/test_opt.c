@@ -223,6 +223,54 @@ static void values_of_every_kind(void **state)
 	opts_free(o);
 }
 
+static void settings_are_a_command_line(void **state)
+{
+	static const struct {
+		const char *setting, *message;
+		int code;
+	} bad[] = {
+		{"", "there is no option ''", PQC_EUSAGE},
+		{"=3", "there is no option ''", PQC_EUSAGE},
+		{"nonsense=3", "there is no option 'nonsense'", PQC_EUSAGE},
+		{"--count=3", "there is no option '--count'", PQC_EUSAGE},
+		{"count", "count: expected count=VALUE", PQC_EUSAGE},
+		{"verbose", "verbose: expected verbose=VALUE", PQC_EUSAGE},
+		{"verbose=maybe", "verbose: expected yes or no", PQC_EUSAGE},
+		{"count=0", "count: expected a number from 1 to 64", PQC_EUSAGE},
+		{"part-size=64Q", "part-size: expected a size", PQC_EUSAGE},
+		{"out=", "out: expected a value (FILE)", PQC_EUSAGE},
+		{"form=xml", "form: expected one of json|text", PQC_EUSAGE},
+		{"color=red", "color: 'red' is not blue", PQC_ECONFIG},
+	};
+	struct opts *o = opts_new(tables);
+	struct err e;
+
+	(void)state;
+	setenv("PQC_COUNT", "9", 1);
+	assert_int_equal(opts_set(o, "count=5", &e), 0);
+	assert_int_equal(opts_set(o, "count=7", &e), 0); /* the last one counts */
+	assert_int_equal(opts_set(o, "verbose=yes", &e), 0);
+	assert_int_equal(opts_set(o, "part-size=64K", &e), 0);
+	assert_int_equal(opts_set(o, "out=a=b", &e), 0);
+	assert_int_equal(opts_set(o, "listen=x:1", &e), 0);
+	assert_int_equal(opts_set(o, "listen=y,z", &e), 0); /* one value: no comma counts */
+	for (size_t i = 0; i < COUNT(bad); i++) {
+		assert_int_equal(opts_set(o, bad[i].setting, &e), bad[i].code);
+		assert_int_equal(e.code, bad[i].code);
+		assert_memory_equal(e.msg, bad[i].message, strlen(bad[i].message));
+	}
+	assert_int_equal(opts_env(o, &e), 0);
+	assert_int_equal(opts_defaults(o, &e), 0);
+	assert_int_equal(opt_number(o, "count"), 7);
+	assert_true(opt_flag(o, "verbose"));
+	assert_int_equal(opt_number(o, "part-size"), 65536);
+	assert_string_equal(opt_text(o, "out"), "a=b");
+	assert_int_equal(opt_count(o, "listen"), 2);
+	assert_string_equal(opt_item(o, "listen", 0), "x:1");
+	assert_string_equal(opt_item(o, "listen", 1), "y,z");
+	opts_free(o);
+}
+
 static void environment_is_read(void **state)
 {
 	struct opts *o = fresh();
@@ -443,6 +491,7 @@ int main(void)
 		TEST(short_flags_combine),
 		TEST(bad_command_lines_say_what_was_expected),
 		TEST(values_of_every_kind),
+		TEST(settings_are_a_command_line),
 		TEST(environment_is_read),
 		TEST(bad_variables_are_bad_configuration),
 		TEST(old_names_are_outweighed_by_new_ones),

@@ -260,6 +260,46 @@ static void free_runs_what_is_pending_and_drops_the_rest(void **state)
 	close(bell);
 }
 
+static void a_stopped_pool_is_reaped_to_the_end(void **state)
+{
+	enum { PENDING = 200 };
+	struct task t[PENDING];
+	unsigned n = 0, got;
+	int bell;
+	struct pool *p = new_pool(2, &bell);
+
+	(void)state;
+	for (unsigned i = 0; i < PENDING; i++) {
+		t[i] = (struct task){.job = {.run = run, .done = done}, .pool = p, .again = i % 3};
+		pool_submit(p, &t[i].job);
+	}
+	pool_stop(p);
+	while ((got = pool_reap(p)) > 0) /* what is submitted again runs here */
+		n += got;
+	for (unsigned i = 0; i < PENDING; i++) {
+		assert_int_equal(t[i].runs, 1 + i % 3);
+		assert_int_equal(t[i].dones, 1 + i % 3);
+		n -= t[i].dones;
+	}
+	assert_int_equal(n, 0);
+	pool_stop(p);
+	pool_free(p);
+	pool_stop(NULL);
+	assert_int_equal(pool_reap(NULL), 0);
+	close(bell);
+}
+
+static void there_is_always_a_thread(void **state)
+{
+	const unsigned here = default_threads(0, 1000);
+
+	(void)state;
+	assert_true(here >= 1);
+	assert_int_equal(default_threads(1, 1000), here + 1);
+	assert_int_equal(default_threads(100, 4), 4);
+	assert_int_equal(default_threads(-1000, 4), 1);
+}
+
 /* Jobs that wait for each other end only where all workers run at the same time. */
 static void workers_run_side_by_side(void **state)
 {
@@ -339,6 +379,8 @@ int main(void)
 		cmocka_unit_test(done_may_submit_again),
 		cmocka_unit_test(done_may_free_the_job),
 		cmocka_unit_test(free_runs_what_is_pending_and_drops_the_rest),
+		cmocka_unit_test(a_stopped_pool_is_reaped_to_the_end),
+		cmocka_unit_test(there_is_always_a_thread),
 		cmocka_unit_test(workers_run_side_by_side),
 		cmocka_unit_test(a_job_may_submit_a_job),
 		cmocka_unit_test(bad_options_are_refused),

@@ -74,9 +74,10 @@ static void spill(const char *name, const uint8_t *p, size_t n)
 static struct bytes make(void)
 {
 	const struct public_identity *to[] = {identity_public(alice[1]), identity_public(bob[2])};
-	struct seal_call s = {.o = {.part_size = PART,
-				    .to = {.recipients = to, .nrecipients = 2, .raw_key = the_key},
-				    .sign = alice[1]}};
+	struct seal_call s = {
+		.o = {.part_size = PART,
+		      .whom = {.recipients = to, .nrecipients = 2, .raw_key = the_key},
+		      .sign = alice[1]}};
 	struct bytes in = {data, cap + 1}, out;
 
 	assert_int_equal(pass(seal_op, &s, FILES, &in, &out), 0);

@@ -52,7 +52,7 @@ static void sizes_threads_and_pipes(void **state)
 		const size_t n = sizes[i / 4];
 		const struct bytes in = {data, n};
 		struct bytes sealed, opened;
-		struct seal_call s = {.o = {.part_size = PART, .to = {.raw_key = the_key}}};
+		struct seal_call s = {.o = {.part_size = PART, .whom = {.raw_key = the_key}}};
 
 		s.o.threads = i & 1 ? 4 : 1;
 		assert_int_equal(pass(seal_op, &s, (enum via)(i % 4), &in, &sealed), 0);
@@ -84,7 +84,7 @@ static void many_parts(void **state)
 
 	(void)state;
 	for (int via = FILES; via <= PIPES; via++) {
-		struct seal_call s = {.o = {.part_size = PART, .to = {.raw_key = the_key}}};
+		struct seal_call s = {.o = {.part_size = PART, .whom = {.raw_key = the_key}}};
 		struct open_call o = {.o = {.keys = {.raw_key = the_key}, .threads = 3}};
 		const struct bytes in = {big, n};
 
@@ -132,7 +132,7 @@ static void every_kind_of_key(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct seal_call s = {.o = {.part_size = PART, .to = cases[i].to, .threads = 1}};
+		struct seal_call s = {.o = {.part_size = PART, .whom = cases[i].to, .threads = 1}};
 		struct open_call o = {.o = {.keys = cases[i].keys, .threads = 1}};
 		struct bytes sealed, opened;
 
@@ -157,14 +157,14 @@ static void usage(void **state)
 		int want;
 	} cases[] = {
 		{{.part_size = PART}, PQC_EUSAGE}, /* for nobody */
-		{{.part_size = 65537, .to = {.raw_key = the_key}}, PQC_EUSAGE},
-		{{.part_size = 2 * PQX_PART_MAX, .to = {.raw_key = the_key}}, PQC_EUSAGE},
-		{{.to = {.raw_key = the_key, .passphrase = "x"}}, PQC_EUSAGE},
-		{{.to = {.passphrase = ""}}, PQC_EUSAGE},
-		{{.to = {.passphrase = "x", .argon = &weak}}, PQC_EUSAGE},
-		{{.to = {.raw_key = the_key}, .suite = suite_by_id(2), .sign = alice[1]},
+		{{.part_size = 65537, .whom = {.raw_key = the_key}}, PQC_EUSAGE},
+		{{.part_size = 2 * PQX_PART_MAX, .whom = {.raw_key = the_key}}, PQC_EUSAGE},
+		{{.whom = {.raw_key = the_key, .passphrase = "x"}}, PQC_EUSAGE},
+		{{.whom = {.passphrase = ""}}, PQC_EUSAGE},
+		{{.whom = {.passphrase = "x", .argon = &weak}}, PQC_EUSAGE},
+		{{.whom = {.raw_key = the_key}, .suite = suite_by_id(2), .sign = alice[1]},
 		 PQC_EUSAGE},
-		{{.to = {.recipients = to, .nrecipients = 33}}, PQC_ETOOBIG},
+		{{.whom = {.recipients = to, .nrecipients = 33}}, PQC_ETOOBIG},
 	};
 	struct public_identity many[33];
 
@@ -194,7 +194,7 @@ static void senders(void **state)
 	for (unsigned suite = 1; suite <= 2; suite++) {
 		struct seal_call s = {.o = {.part_size = PART,
 					    .sign = alice[suite],
-					    .to = {.raw_key = the_key},
+					    .whom = {.raw_key = the_key},
 					    .time = 1234}};
 
 		assert_int_equal(pass(seal_op, &s, FILES, &in, &sealed), 0);
@@ -228,20 +228,22 @@ static void source_changes(void **state)
 {
 	(void)state;
 	for (int how = APPEND; how <= NOTHING; how++) {
-		struct meddler m = {.how = how};
-		struct seal_opts o = {.part_size = PART,
+		struct meddler m = {.how = how, .fd = memory_file(data, 4 * cap)};
+		const struct pqc_source from = from_fd(m.fd);
+		const struct pqc_sink to = to_fd(memory_file("", 0));
+		struct seal_opts o = {.from = &from,
+				      .to = &to,
+				      .part_size = PART,
 				      .threads = 1,
-				      .to = {.raw_key = the_key},
+				      .whom = {.raw_key = the_key},
 				      .progress = meddle,
 				      .arg = &m};
 		struct seal_result r;
 		struct err e = {0};
 
-		m.fd = o.in = memory_file(data, 4 * cap);
-		o.out = memory_file("", 0);
 		assert_int_equal(seal_stream(&o, &r, &e), how == NOTHING ? 0 : PQC_ECHANGED);
-		close(o.in);
-		close(o.out);
+		close(from.fd);
+		close(to.fd);
 	}
 }
 
@@ -255,7 +257,7 @@ static void progress_and_cancel(void **state)
 		struct meddler m = {.how = NOTHING};
 		struct seal_call s = {.o = {.part_size = PART,
 					    .threads = 3,
-					    .to = {.raw_key = the_key},
+					    .whom = {.raw_key = the_key},
 					    .progress = meddle,
 					    .arg = &m}};
 		struct open_call o = {.o = {.keys = {.raw_key = the_key},
@@ -289,31 +291,39 @@ static void output_fails(void **state)
 
 	(void)state;
 	for (int i = 0; i < 2; i++) {
-		struct seal_opts o = {.part_size = PART, .threads = 4, .to = {.raw_key = the_key}};
+		const struct pqc_source from = from_fd(memory_file(data, 4 * cap));
+		struct pqc_sink to = to_fd(-1);
+		struct seal_opts o = {.from = &from,
+				      .to = &to,
+				      .part_size = PART,
+				      .threads = 4,
+				      .whom = {.raw_key = the_key}};
 		struct seal_result r;
 		struct err e = {0};
 		int fds[2];
 
-		o.in = memory_file(data, 4 * cap);
 		if (cases[i].path != NULL) {
-			o.out = open(cases[i].path, O_WRONLY | O_CLOEXEC);
+			to.fd = open(cases[i].path, O_WRONLY | O_CLOEXEC);
 		} else { /* a pipe whose reader went away */
 			assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
 			close(fds[0]);
-			o.out = fds[1];
+			to.fd = fds[1];
 		}
-		assert_true(o.out >= 0);
+		assert_true(to.fd >= 0);
 		assert_int_equal(seal_stream(&o, &r, &e), cases[i].want);
-		close(o.in);
-		close(o.out);
+		close(from.fd);
+		close(to.fd);
 	}
 }
 
 /* From the current position on, and left behind the end; O_APPEND appends. */
 static void positions(void **state)
 {
-	struct seal_opts o = {.part_size = PART, .to = {.raw_key = the_key}};
-	struct open_opts p = {.keys = {.raw_key = the_key}};
+	struct pqc_source plain, sealed;
+	struct pqc_sink to, back;
+	struct seal_opts o = {
+		.from = &plain, .to = &to, .part_size = PART, .whom = {.raw_key = the_key}};
+	struct open_opts p = {.from = &sealed, .to = &back, .keys = {.raw_key = the_key}};
 	struct open_result opened;
 	struct seal_result r;
 	struct err e = {0};
@@ -321,45 +331,45 @@ static void positions(void **state)
 
 	(void)state;
 	for (int append = 0; append < 2; append++) {
-		o.in = memory_file(data, 3 * cap);
-		o.out = memory_file("before", 6);
-		assert_true(lseek(o.in, 1000, SEEK_SET) == 1000);
-		assert_true(lseek(o.out, append ? 0 : 6, SEEK_SET) >= 0);
+		plain = from_fd(memory_file(data, 3 * cap));
+		to = to_fd(memory_file("before", 6));
+		assert_true(lseek(plain.fd, 1000, SEEK_SET) == 1000);
+		assert_true(lseek(to.fd, append ? 0 : 6, SEEK_SET) >= 0);
 		if (append)
-			assert_int_equal(fcntl(o.out, F_SETFL, O_APPEND), 0);
+			assert_int_equal(fcntl(to.fd, F_SETFL, O_APPEND), 0);
 		assert_int_equal(seal_stream(&o, &r, &e), 0);
 		assert_int_equal(r.plain_size, 3 * cap - 1000);
-		assert_int_equal(lseek(o.out, 0, SEEK_CUR), 6 + (off_t)r.sealed_size);
-		assert_int_equal(lseek(o.out, 0, SEEK_END), 6 + (off_t)r.sealed_size);
-		assert_true(lseek(o.out, 6, SEEK_SET) == 6);
-		p.in = o.out;
-		p.out = memory_file("", 0);
+		assert_int_equal(lseek(to.fd, 0, SEEK_CUR), 6 + (off_t)r.sealed_size);
+		assert_int_equal(lseek(to.fd, 0, SEEK_END), 6 + (off_t)r.sealed_size);
+		assert_true(lseek(to.fd, 6, SEEK_SET) == 6);
+		sealed = from_fd(to.fd);
+		back = to_fd(memory_file("", 0));
 		assert_int_equal(open_stream(&p, &opened, &e), 0);
-		b = file_bytes(p.out);
+		b = file_bytes(back.fd);
 		assert_int_equal(b.n, 3 * cap - 1000);
 		assert_memory_equal(b.p, data + 1000, b.n);
 		free(b.p);
-		close(p.out);
-		close(o.in);
-		close(o.out);
+		close(back.fd);
+		close(plain.fd);
+		close(to.fd);
 	}
 }
 
 /* A file of /proc says that it has 0 bytes. */
 static void proc_file(void **state)
 {
-	struct seal_opts o = {.to = {.raw_key = the_key}};
+	const struct pqc_source from = from_fd(open("/proc/self/status", O_RDONLY | O_CLOEXEC));
+	const struct pqc_sink to = to_fd(memory_file("", 0));
+	struct seal_opts o = {.from = &from, .to = &to, .whom = {.raw_key = the_key}};
 	struct seal_result r;
 	struct err e = {0};
 
 	(void)state;
-	o.in = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
-	o.out = memory_file("", 0);
-	assert_true(o.in >= 0);
+	assert_true(from.fd >= 0);
 	assert_int_equal(seal_stream(&o, &r, &e), 0);
 	assert_true(r.plain_size > 100);
-	close(o.in);
-	close(o.out);
+	close(from.fd);
+	close(to.fd);
 }
 
 int main(void)

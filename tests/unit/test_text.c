@@ -5,7 +5,11 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <float.h>
+#include <locale.h>
 #include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/text.h"
@@ -343,6 +347,66 @@ static void times_are_rfc_3339(void **state)
 	assert_string_equal(fmt_time(UINT64_MAX, out), "9999-12-31T23:59:59Z");
 }
 
+/* ---- numbers for programs ---- */
+
+static void put_numbers(struct buf *b)
+{
+	buf_reset(b);
+	put_fixed(b, 1234.5678, 3);
+	buf_put_u8(b, ' ');
+	put_fixed(b, -0.5, 1);
+	buf_put_u8(b, ' ');
+	put_fixed(b, 7, 0);
+	buf_put_u8(b, ' ');
+	put_real(b, 0.25, 9);
+	buf_put_u8(b, ' ');
+	put_real(b, 1.5e300, 17);
+	buf_put_u8(b, ' ');
+	put_real(b, -1e20, 9);
+	buf_put_u8(b, ' ');
+	put_real(b, 42, 9);
+}
+
+#define NUMBERS "1234.568 -0.5 7 0.25 1.5000000000000001e+300 -1e+20 42"
+
+static void numbers_have_a_point(void **state)
+{
+	struct buf b = BUF_INIT(4096);
+
+	(void)state;
+	put_numbers(&b);
+	assert_string_equal(buf_cstr(&b), NUMBERS);
+	buf_reset(&b);
+	put_fixed(&b, -DBL_MAX, 3);
+	assert_int_equal(b.len, 1 + 309 + 1 + 3);
+	buf_free(&b);
+}
+
+/* A locale with a comma is made for this: hardly a machine has one for its tests. */
+static void numbers_have_a_point_where_people_write_a_comma(void **state)
+{
+	char dir[] = "/tmp/pqc-locale-XXXXXX", command[200], said[16];
+	struct buf b = BUF_INIT(4096);
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	snprintf(command, sizeof(command), "localedef -i de_DE -f UTF-8 %s/de 2>/dev/null", dir);
+	if (system(command) == 0 && setenv("LOCPATH", dir, 1) == 0 &&
+	    setlocale(LC_NUMERIC, "de") != NULL) {
+		snprintf(said, sizeof(said), "%.1f", 0.5);
+		assert_string_equal(said, "0,5");
+		put_numbers(&b);
+		setlocale(LC_NUMERIC, "C");
+		assert_string_equal(buf_cstr(&b), NUMBERS);
+	}
+	unsetenv("LOCPATH");
+	snprintf(command, sizeof(command), "rm -r %s", dir);
+	assert_int_equal(system(command), 0);
+	if (b.len == 0)
+		skip();
+	buf_free(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -360,6 +424,8 @@ int main(void)
 		cmocka_unit_test(rates_read_well_whatever_was_measured),
 		cmocka_unit_test(durations_read_well),
 		cmocka_unit_test(times_are_rfc_3339),
+		cmocka_unit_test(numbers_have_a_point),
+		cmocka_unit_test(numbers_have_a_point_where_people_write_a_comma),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -180,7 +180,7 @@ static void listen_and_dial(void **state)
 		/* ":0" takes IPv4, too, whatever the address shown */
 		if (i == 2)
 			strcpy(u.host, "127.0.0.1");
-		assert_int_equal(net_dial(&u, 5000, &c, &e), 0);
+		assert_int_equal(net_dial(&u, 5000, NULL, &c, &e), 0);
 		s = accept(l, NULL, NULL);
 		assert_true(s >= 0);
 		assert_int_equal(send(c, "x", 1, 0), 1);
@@ -247,7 +247,7 @@ static void nobody_listens(void **state)
 	assert_int_equal(getsockname(held, (struct sockaddr *)&a, &n), 0);
 	snprintf(text, sizeof(text), "127.0.0.1:%u", (unsigned)ntohs(a.sin_port));
 	u = at(text);
-	assert_int_equal(net_dial(&u, 5000, &fd, &e), PQC_ETEMP);
+	assert_int_equal(net_dial(&u, 5000, NULL, &fd, &e), PQC_ETEMP);
 	assert_int_equal(e.code, PQC_ETEMP);
 	assert_non_null(strstr(e.msg, text));
 	assert_int_equal(fd, -2);

@@ -1,10 +1,10 @@
 /*
  * A file that appears under its name only when it is whole: written under a
- * temporary name beside it, then synced and renamed. "-" is standard output; what exists and
- * is no regular file (a device, a pipe) is written to directly.
+ * temporary name beside it, then synced and renamed. What exists and is no regular file (a device,
+ * a pipe) is written to directly.
  */
-#ifndef PQC_CLI_OUTFILE_H
-#define PQC_CLI_OUTFILE_H
+#ifndef PQC_CLIENT_OUTFILE_H
+#define PQC_CLIENT_OUTFILE_H
 
 #include <stdbool.h>
 
@@ -18,11 +18,9 @@ struct outfile {
 	bool replace;
 	char tmp[64];
 };
+#define OUTFILE_NONE ((struct outfile){.fd = -1, .dirfd = -1})
 
-/*
- * PQC_EEXIST when path is there and replace is false, PQC_EUSAGE for standard output on a
- * terminal, which binary data would upset.
- */
+/* PQC_EEXIST when path is there and replace is false. After a failure outfile_close is still due. */
 int outfile_open(struct outfile *f, const char *path, bool replace, struct err *e) MUST_CHECK;
 /* Give it its name; PQC_EEXIST when somebody else took that meanwhile. */
 int outfile_commit(struct outfile *f, struct err *e) MUST_CHECK;

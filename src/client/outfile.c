@@ -1,4 +1,4 @@
-#include "cli/outfile.h"
+#include "client/outfile.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,16 +11,6 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "crypto/secmem.h"
-
-static int open_stdout(struct outfile *f, struct err *e)
-{
-	if (isatty(STDOUT_FILENO) == 1)
-		return err_set(e, PQC_EUSAGE,
-			       "standard output is a terminal, and this is not text for it: give "
-			       "-o FILE, or send it through a pipe");
-	f->fd = STDOUT_FILENO;
-	return 0;
-}
 
 static int open_directory(struct outfile *f, struct err *e)
 {
@@ -60,8 +50,6 @@ int outfile_open(struct outfile *f, const char *path, bool replace, struct err *
 	int rc;
 
 	*f = (struct outfile){.fd = -1, .dirfd = -1, .path = path, .replace = replace};
-	if (strcmp(path, "-") == 0)
-		return open_stdout(f, e);
 	if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
 		return err_sys(e, EISDIR, "%s", path);
 	if (stat(path, &st) == 0 && !S_ISREG(st.st_mode)) {
@@ -69,7 +57,7 @@ int outfile_open(struct outfile *f, const char *path, bool replace, struct err *
 		return f->fd >= 0 ? 0 : err_sys(e, errno, "%s", path);
 	}
 	if (!replace && lstat(path, &st) == 0)
-		return err_set(e, PQC_EEXIST, "%s is there already; --force replaces it", path);
+		return err_set(e, PQC_EEXIST, "%s is there already", path);
 	if ((rc = open_directory(f, e)) != 0)
 		return rc;
 	return open_temporary(f, e);
@@ -106,7 +94,7 @@ void outfile_close(struct outfile *f)
 {
 	if (f->tmp[0] != '\0')
 		(void)unlinkat(f->dirfd, f->tmp, 0);
-	if (f->fd >= 0 && f->fd != STDOUT_FILENO)
+	if (f->fd >= 0)
 		close(f->fd);
 	if (f->dirfd >= 0)
 		close(f->dirfd);

@@ -1,4 +1,6 @@
-#include "cli/serve_options.h"
+#include "server/serve_options.h"
+
+#include "crypto/suite.h"
 
 #define SIZE_LIMIT (UINT64_C(1) << 62)
 #define DAY_MS	   UINT64_C(86400000)
@@ -52,7 +54,7 @@ const struct opt serve_options[] = {
 	 .arg = "Kyber768|Kyber1024",
 	 .def = "Kyber768",
 	 .old_env = "PQC_ALGORITHM",
-	 .check = check_suite,
+	 .check = suite_check,
 	 .help = "Algorithms of the identity that the first start makes"},
 	{.name = "kek-file",
 	 .kind = OPT_FILE,
