@@ -27,6 +27,7 @@ help:
 	@echo 'make bench [SIZE=2G]    compare with scp, HTTPS, age, gpg on this machine'
 	@echo 'make fuzz  [SECONDS=60] run each fuzzer that long'
 	@echo 'make soak               the long-running tests'
+	@echo 'make wheel              the Python package with the library, in dist/'
 	@echo 'make install [PREFIX=/usr/local] [DESTDIR=]'
 	@echo 'make clean              remove the build directories (distclean: .deps/ too)'
 
@@ -69,10 +70,14 @@ install: all
 	@meson configure $(BUILD) -Dprefix=$(PREFIX)
 	@DESTDIR=$(DESTDIR) meson install -C $(BUILD) --quiet
 
+wheel: all
+	@scripts/setup test
+	@scripts/wheel $(BUILD)
+
 clean:
-	rm -rf build build-asan build-fuzz
+	rm -rf build build-asan build-fuzz dist
 
 distclean: clean
 	rm -rf .deps
 
-.PHONY: all deps help test test-infra unit lint format demo bench fuzz soak install clean distclean
+.PHONY: all deps help test test-infra unit lint format demo bench fuzz soak install wheel clean distclean

@@ -7,7 +7,9 @@
     pqc.send(weights, "pqc://example.org/round-7/me.npy")        # a numpy array, without a copy
 
 `seal` and `open` work on containers, `Client`, `send` and `get` with servers, `Server` is one.
-`pqc_secure_transfer.aio` has the same for asyncio. docs/python.md is the reference.
+`pqc_secure_transfer.aio` has the same for asyncio. `StreamingEncryptor`, `HybridCrypto`, `KeyManager`,
+`SecureServer` and `SecureClient` are those of the first Python version of this system, by its names;
+programs written today do without. docs/python.md is the reference.
 
 Python objects of this package are not safe across os.fork() while a call is under way: use the
 "spawn" or "forkserver" start method of multiprocessing, or fork before the first call.
@@ -15,7 +17,9 @@ Python objects of this package are not safe across os.fork() while a call is und
 
 from __future__ import annotations
 
-from . import _native
+from typing import TYPE_CHECKING, NoReturn
+
+from . import _native, secure_channel
 from .client import (
     Client,
     Entry,
@@ -47,6 +51,8 @@ from .errors import (
     UsageError,
     error_class,
 )
+from .hybrid_crypto import HybridCrypto
+from .key_manager import KeyManager
 from .keys import Identity, Kek, PublicIdentity
 from .sealing import (
     Opened,
@@ -59,19 +65,25 @@ from .sealing import (
     seal_bytes,
     sealed_size,
 )
+from .secure_channel import SecureClient, SecureServer
+from .server import Access, Received, Server
+from .streaming_encryptor import StreamingEncryptor
 
 __version__: str = _native.lib.pqc_version().decode()
 
 __all__ = [
+    "Access",
     "AlreadyExistsError",
     "Cancelled",
     "Client",
     "Entry",
+    "HybridCrypto",
     "Identity",
     "IdentityChangedError",
     "IntegrityError",
     "IoError",
     "Kek",
+    "KeyManager",
     "NoKeyError",
     "NotFoundError",
     "Opened",
@@ -83,9 +95,14 @@ __all__ = [
     "PublicIdentity",
     "QuotaError",
     "ReceiptInfo",
+    "Received",
     "RefusedError",
     "Sealed",
+    "SecureClient",
+    "SecureServer",
+    "Server",
     "SourceChangedError",
+    "StreamingEncryptor",
     "TemporaryError",
     "TimedOutError",
     "Transfer",
@@ -103,3 +120,11 @@ __all__ = [
     "send",
     "verify_receipt",
 ]
+
+
+if not TYPE_CHECKING:  # a type checker would take any name then
+
+    def __getattr__(name: str) -> NoReturn:
+        if name == "SecureChannel":  # of the first version
+            secure_channel.__getattr__(name)  # says what is there instead
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

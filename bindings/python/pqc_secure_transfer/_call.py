@@ -39,7 +39,12 @@ _lib = _native.lib
 
 
 class Bridge:
-    """Takes what a call tells to somewhere else than the thread that waits for it."""
+    """Takes what a call tells to somewhere else than the thread that waits for it.
+
+    For one call: those that its callbacks make, in this context too, are ordinary ones.
+    """
+
+    taken = False
 
     def started(self, call: Call) -> None:
         """The call can be cancelled from now on."""
@@ -51,6 +56,14 @@ class Bridge:
 
 
 bridge: ContextVar[Optional[Bridge]] = ContextVar("pqc_secure_transfer_bridge", default=None)
+
+
+def _free_bridge() -> Optional[Bridge]:
+    found = bridge.get()
+    if found is None or found.taken:
+        return None
+    found.taken = True
+    return found
 
 
 class Call:
@@ -65,7 +78,7 @@ class Call:
             if function is not None and not callable(function):
                 raise TypeError(f"{name} must be a function, not {type(function).__name__}")
         self._progress, self._notice = progress, notice
-        self._bridge = bridge.get()
+        self._bridge = _free_bridge()
         self._held: List[Any] = []  # with release(), in the order they were made
         self._kept: List[Any] = []
         self._events: SimpleQueue[Optional[Callable[[], None]]] = SimpleQueue()
@@ -73,6 +86,7 @@ class Call:
         self._told = True  # there is no newest that the caller was not told of
         self._raised: Optional[BaseException] = None
         self._ended = True
+        self._cancel_lock = threading.Lock()  # another thread may cancel while we come to our end
         self._cancel = ctypes.c_void_p()
         error = _native.pqc_error()
         _native.check(_lib.pqc_cancel_new(byref(self._cancel), byref(error)), error)
@@ -123,8 +137,10 @@ class Call:
     # ---- running it ----
 
     def cancel(self) -> None:
-        """End the call soon, resumably. Any thread."""
-        _lib.pqc_cancel_set(self._cancel)
+        """End the call soon, resumably; one that is over it leaves alone. Any thread."""
+        with self._cancel_lock:
+            if self._cancel:
+                _lib.pqc_cancel_set(self._cancel)
 
     def fail(self, error: BaseException) -> None:
         """End the call, which then raises error; the first one counts. Any thread."""
@@ -151,6 +167,9 @@ class Call:
             finally:
                 self._raised = None  # else the traceback and the call keep each other
         _native.check(result[0], error)
+        for thing in self._held:
+            if isinstance(thing, _streams.Stream):
+                thing.finished = True
 
     def _in_this_thread(self, work: Callable[[], None]) -> None:
         self._ended = False
@@ -181,12 +200,14 @@ class Call:
             started = True
             go.put(True)
             self._serve()
+            thread.join()
         except BaseException as error:
             self._raised = error
             self.cancel()
             go.put(started)
             if started:
                 self._outlast()
+                thread.join()
             else:
                 self._ended = True
 
@@ -267,7 +288,8 @@ class Call:
         self._kept.clear()
         self._control.progress = _native.PROGRESS()  # they hold us: no cycle is left behind
         self._control.notice = _native.NOTICE()
-        cancel, self._cancel = self._cancel, ctypes.c_void_p()
-        _lib.pqc_cancel_free(cancel)
+        with self._cancel_lock:
+            cancel, self._cancel = self._cancel, ctypes.c_void_p()
+            _lib.pqc_cancel_free(cancel)
         if failed is not None:
             raise failed

@@ -35,26 +35,30 @@ _FAILED = int(_native.pqc_code.PQC_EINTERRUPTED)  # the call ends; what was rais
 class Stream:
     """One source or sink of a call: `struct` for C, and what must live as long as the call.
 
-    fail is told what a file-like object raised; it ends the call.
+    Attributes:
+        finished: to be set when the call has done what it should.
     """
 
-    def __init__(self, fail: Callable[[BaseException], None]) -> None:
-        self.struct: Any = None
-        self._fail = fail
+    def __init__(self, struct: Any) -> None:
+        self.struct = struct
+        self.finished = False
         self._memory: Optional[Memory] = None
         self._file: Any = None  # a Python file whose descriptor C uses
-        self._seekable = False
+        self._start: Optional[int] = None  # its position, if it has one
 
     def release(self) -> None:
         """The call is over. A second time does nothing."""
         if self._memory is not None:
             self._memory.release()
         file, self._file = self._file, None
-        if file is not None and self._seekable and not file.closed:
-            # C moved the descriptor; Python believes what it remembers until it seeks to the end.
+        if file is not None and self._start is not None and not file.closed:
+            # Python believes what it remembers of a position until it seeks to the end.
             position = os.lseek(file.fileno(), 0, os.SEEK_CUR)
             file.seek(0, os.SEEK_END)
-            file.seek(position)
+            if isinstance(self.struct, _native.pqc_sink):
+                file.seek(position)
+            elif not self.finished:
+                file.seek(self._start)
 
     def _path(self, path: StrPath) -> None:
         self.struct.kind = _native.pqc_io.PQC_IO_PATH
@@ -66,11 +70,10 @@ class Stream:
         self.struct.data, self.struct.size = self._memory.address, self._memory.size
 
     def _descriptor(self, file: Any) -> None:
-        self._seekable = file.seekable()
-        if self._seekable:
-            position = file.tell()
+        if file.seekable():
+            self._start = file.tell()
             file.seek(0, os.SEEK_END)  # writes and forgets what Python has buffered
-            os.lseek(file.fileno(), position, os.SEEK_SET)
+            os.lseek(file.fileno(), self._start, os.SEEK_SET)
         self._file = file
         self.struct.kind = _native.pqc_io.PQC_IO_FD
         self.struct.fd = file.fileno()
@@ -93,9 +96,11 @@ def _view(address: int, size: int) -> memoryview:
 
 
 def source(thing: Source, fail: Callable[[BaseException], None]) -> Stream:
-    """What a caller gave as source: a path (str, PathLike), a buffer, or something with read()."""
-    stream = Stream(fail)
-    stream.struct = _native.pqc_source()
+    """What a caller gave as source: a path (str, PathLike), a buffer, or something with read().
+
+    fail is told what read() raised, and ends the call.
+    """
+    stream = Stream(_native.pqc_source())
     if isinstance(thing, (str, os.PathLike)):
         stream._path(thing)
     elif is_buffer(thing):
@@ -151,8 +156,7 @@ def _reader(file: Any, fail: Callable[[BaseException], None]) -> Callable[..., i
 
 def sink(thing: Sink, replace: bool, fail: Callable[[BaseException], None]) -> Stream:
     """What a caller gave as sink: a path, a writable buffer, or something with write()."""
-    stream = Stream(fail)
-    stream.struct = _native.pqc_sink()
+    stream = Stream(_native.pqc_sink())
     if isinstance(thing, (str, os.PathLike)):
         stream._path(thing)
         stream.struct.replace = bool(replace)

@@ -52,6 +52,7 @@ class _Loop(Bridge):
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
+        self._context = contextvars.copy_context()  # of the task, for its functions
         self._call: Optional[Call] = None
         self._cancelled = False
 
@@ -66,7 +67,7 @@ class _Loop(Bridge):
             self._call.cancel()
 
     def tell(self, function: Callable[[], None]) -> None:
-        self._loop.call_soon_threadsafe(self._told, function)
+        self._loop.call_soon_threadsafe(self._told, function, context=self._context)
 
     def _told(self, function: Callable[[], None]) -> None:
         assert self._call is not None
@@ -98,7 +99,8 @@ async def _run(function: Callable[[], T]) -> T:
         except RuntimeError:  # the loop is closed: nobody waits any more
             pass
 
-    threading.Thread(target=body, name="pqc-aio").start()
+    thread = threading.Thread(target=body, name="pqc-aio")
+    thread.start()
     cancelled: Optional[asyncio.CancelledError] = None
     while not done.done():
         try:
@@ -106,6 +108,7 @@ async def _run(function: Callable[[], T]) -> T:
         except asyncio.CancelledError as error:
             cancelled = error
             here.cancel()
+    thread.join()  # it has nothing left to do
     if cancelled is not None:
         raise cancelled
     if raised:

@@ -210,7 +210,8 @@ def seal(
     alone. A path appears under its name when it is whole and durable.
 
     Args:
-        source: path, buffer or binary file; a file is read from its position to its end.
+        source: path, buffer or binary file; a file is read from its position to its end, and is
+            left there; after an error a file that can seek is where it was.
         sink: path, writable buffer or binary file; a file is written from its position on.
         recipients: whose private keys shall open it.
         passphrase: str (taken as UTF-8) or bytes.
@@ -441,7 +442,7 @@ def rewrap(
         remove: recipients (or the 32 bytes of their ids) that shall no longer open it.
         remove_all: remove all that could open it.
         add_recipients, add_passphrase, add_key, add_associated_data, add_kek: what shall open it
-            too, as for `seal`.
+            too, as for `seal`; add_kek only where a Kek could open it from the beginning.
 
     Raises:
         NoKeyError, PassphraseError: nothing that was given opens it.
