@@ -24,7 +24,7 @@ help:
 	@echo 'make unit               only the unit tests'
 	@echo 'make lint               format, layering, headers, sources, hygiene'
 	@echo 'make format             rewrite the C sources with clang-format'
-	@echo 'make bench [SIZE=2G]    compare with scp, HTTPS, age, gpg on this machine'
+	@echo 'make bench [SIZE=2G]    compare with scp, HTTPS, age, gpg on this machine; Python with C'
 	@echo 'make fuzz  [SECONDS=60] run each fuzzer that long'
 	@echo 'make soak               the long-running tests'
 	@echo 'make wheel              the Python package with the library, in dist/'
@@ -57,6 +57,7 @@ bench: all
 	@scripts/setup bench
 	@bench/run
 	@bench/scrape
+	@bench/python
 
 fuzz:
 	@scripts/setup test

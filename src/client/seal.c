@@ -49,6 +49,19 @@ static int add_passphrase(const struct seal_to *to, const struct pqx_header *h,
 	return 0;
 }
 
+/* Flag bit 0 of the header says for good whether a container may have one (docs/container.md). */
+static int add_kek(const struct seal_to *to, const struct pqx_header *h, const struct pqx_keys *k,
+		   struct keyblock *kb, struct err *e)
+{
+	int r = keyblock_add_kek(kb, h, k, to->kek);
+
+	if (r == PQC_EUSAGE)
+		return err_set(e, r,
+			       "a key-encryption key can be given when a container is sealed, not "
+			       "later, and not beside a passphrase");
+	return r == 0 ? 0 : add_failed(r, "key-encryption key", e);
+}
+
 static int add_raw_key(const struct seal_to *to, const struct pqx_header *h,
 		       const struct pqx_keys *k, struct keyblock *kb, struct err *e)
 {
@@ -75,8 +88,8 @@ int seal_to_apply(const struct seal_to *to, const struct pqx_header *h, const st
 		if ((r = keyblock_add_recipient(kb, h, k, to->recipients[i])) != 0)
 			return add_failed(r, "recipient", e);
 	}
-	if (to->kek != NULL && (r = keyblock_add_kek(kb, h, k, to->kek)) != 0)
-		return add_failed(r, "key-encryption key", e);
+	if (to->kek != NULL && (r = add_kek(to, h, k, kb, e)) != 0)
+		return r;
 	if (to->raw_key != NULL && (r = add_raw_key(to, h, k, kb, e)) != 0)
 		return r;
 	if (to->passphrase != NULL)
