@@ -90,14 +90,12 @@ const uint8_t *source_at(const struct source *s, uint64_t off)
 
 static int read_stream(struct source *s, void *p, size_t n, size_t *got, struct err *e)
 {
+	const struct slow_end w = {halt_is_set, s->halt};
 	int r;
 
 	if (s->from->kind == PQC_IO_CALLBACK)
-		return callback_read(s->from, &s->taken, p, n, got, e);
-	if (s->halt == NULL)
-		r = file_read(s->fd, p, n, got, e);
-	else
-		r = slow_read(s->fd, &(struct slow_end){halt_is_set, s->halt}, p, n, got, e);
+		return callback_read(s->from, s->halt != NULL ? &w : NULL, &s->taken, p, n, got, e);
+	r = s->halt != NULL ? slow_read(s->fd, &w, p, n, got, e) : file_read(s->fd, p, n, got, e);
 	if (r != 0 && r != PQC_EINTERRUPTED)
 		err_prefix(e, "%s", name(s));
 	return r;

@@ -76,13 +76,15 @@ static int other_size(const struct pqc_source *from, uint64_t taken, const char 
 		       taken, than, from->size);
 }
 
-int callback_read(const struct pqc_source *from, uint64_t *taken, void *p, size_t n, size_t *got,
-		  struct err *e)
+int callback_read(const struct pqc_source *from, const struct slow_end *w, uint64_t *taken, void *p,
+		  size_t n, size_t *got, struct err *e)
 {
 	uint8_t *at = p;
 	int64_t k = 1;
 
 	for (*got = 0; *got < n && k != 0; *got += (size_t)k) {
+		if (w != NULL && w->over(w->arg))
+			return err_set(e, PQC_EINTERRUPTED, "interrupted");
 		k = from->read(from->arg, at + *got, n - *got);
 		if (k < 0)
 			return failed(k, "source", e);

@@ -232,11 +232,12 @@ static int read_anywhere(struct psource *s, uint64_t i, uint8_t *room, const uin
 /* Up to n bytes of the stream, less only at its end. */
 static int read_waiting(struct psource *s, uint8_t *p, size_t n, size_t *got, struct err *e)
 {
+	const struct slow_end w = {call_is_over, s->call};
 	int r;
 
 	if (s->from->kind == PQC_IO_CALLBACK)
-		return callback_read(s->from, &s->taken, p, n, got, e);
-	r = slow_read(s->fd, &(struct slow_end){call_is_over, s->call}, p, n, got, e);
+		return callback_read(s->from, &w, &s->taken, p, n, got, e);
+	r = slow_read(s->fd, &w, p, n, got, e);
 	if (r != 0 && r != PQC_EINTERRUPTED)
 		err_prefix(e, "the stream");
 	return r;

@@ -86,6 +86,7 @@ class Call:
         self._told = True  # there is no newest that the caller was not told of
         self._raised: Optional[BaseException] = None
         self._ended = True
+        self._cancelled = False
         self._cancel_lock = threading.Lock()  # another thread may cancel while we come to our end
         self._cancel = ctypes.c_void_p()
         error = _native.pqc_error()
@@ -114,7 +115,7 @@ class Call:
 
     def source(self, thing: Source) -> Any:
         """A pqc_source for a path, a buffer, or something with read()."""
-        return self.hold(_streams.source(thing, self.fail)).struct
+        return self.hold(_streams.source(thing, self.fail, self.is_cancelled)).struct
 
     def sink(self, thing: Sink, replace: bool = False) -> Any:
         """A pqc_sink for a path, a writable buffer, or something with write()."""
@@ -138,9 +139,14 @@ class Call:
 
     def cancel(self) -> None:
         """End the call soon, resumably; one that is over it leaves alone. Any thread."""
+        self._cancelled = True
         with self._cancel_lock:
             if self._cancel:
                 _lib.pqc_cancel_set(self._cancel)
+
+    def is_cancelled(self) -> bool:
+        """Is it to end? Any thread."""
+        return self._cancelled
 
     def fail(self, error: BaseException) -> None:
         """End the call, which then raises error; the first one counts. Any thread."""

@@ -6,10 +6,12 @@ from __future__ import annotations
 import ctypes
 import io
 import os
+import select
 from typing import TYPE_CHECKING, Any, Callable, Optional, Union
 
 from . import _native
 from ._buffers import Memory, is_buffer, path_bytes
+from .errors import Cancelled
 
 if TYPE_CHECKING:
     from typing import Protocol
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     Sink = Union[StrPath, Buffer, Writer]
 
 _FAILED = int(_native.pqc_code.PQC_EINTERRUPTED)  # the call ends; what was raised is told instead
+_POLL_MS = 100
 
 
 class Stream:
@@ -70,7 +73,9 @@ class Stream:
         self.struct.data, self.struct.size = self._memory.address, self._memory.size
 
     def _descriptor(self, file: Any) -> None:
-        if file.seekable():
+        if not file.seekable():
+            file.flush()
+        else:
             self._start = file.tell()
             file.seek(0, os.SEEK_END)  # writes and forgets what Python has buffered
             os.lseek(file.fileno(), self._start, os.SEEK_SET)
@@ -78,16 +83,46 @@ class Stream:
         self.struct.kind = _native.pqc_io.PQC_IO_FD
         self.struct.fd = file.fileno()
 
+    def _callback(self, file: Any, fail: Callable[[BaseException], None]) -> None:
+        self.struct.kind = _native.pqc_io.PQC_IO_CALLBACK
+        self.struct.size = _native.PQC_SIZE_UNKNOWN
+        self.struct.read = _native.READ(_reader(file, fail))
+
 
 def _is_text(file: object) -> bool:
     return isinstance(file, io.TextIOBase) or isinstance(getattr(file, "file", None), io.TextIOBase)
 
 
 def _is_plain(file: Any, *buffered: type) -> bool:
-    """A file of the system's, with nothing of Python's between that changes what is read."""
-    if type(file) is io.FileIO:
-        return True
-    return type(file) in buffered and type(file.raw) is io.FileIO and bool(file.seekable())
+    """A file of the system's, with nothing between but Python's buffer."""
+    return type(file) is io.FileIO or (type(file) in buffered and type(file.raw) is io.FileIO)
+
+
+class _Pipe:
+    """What is to be read from a pipe: what Python's buffer holds, then what the system has.
+
+    Another thread than the main one sleeps in a read() for ever, whatever Ctrl-C does. So no read
+    begins before there is something, and waiting for that ends with the call.
+    """
+
+    def __init__(self, file: io.BufferedReader, is_cancelled: Callable[[], bool]) -> None:
+        self._file, self._is_cancelled = file, is_cancelled
+        self._poll = select.poll()
+        self._poll.register(file.fileno(), select.POLLIN)
+        # No other way tells what is in the buffer. In the caller's thread, which Ctrl-C reaches.
+        self._ahead = len(file.peek(1))
+
+    def readinto(self, view: memoryview) -> Optional[int]:
+        if self._ahead:
+            count = self._file.readinto(view[: self._ahead])
+            self._ahead -= count
+            return count
+        while not self._poll.poll(_POLL_MS):
+            if self._is_cancelled():
+                raise Cancelled("interrupted", "interrupted")
+        raw: Any = self._file.raw
+        found: Optional[int] = raw.readinto(view)
+        return found
 
 
 def _view(address: int, size: int) -> memoryview:
@@ -95,10 +130,12 @@ def _view(address: int, size: int) -> memoryview:
     return memoryview((ctypes.c_char * size).from_address(address)).cast("B")
 
 
-def source(thing: Source, fail: Callable[[BaseException], None]) -> Stream:
+def source(
+    thing: Source, fail: Callable[[BaseException], None], is_cancelled: Callable[[], bool]
+) -> Stream:
     """What a caller gave as source: a path (str, PathLike), a buffer, or something with read().
 
-    fail is told what read() raised, and ends the call.
+    fail is told what read() raised, and ends the call; is_cancelled says that it ends.
     """
     stream = Stream(_native.pqc_source())
     if isinstance(thing, (str, os.PathLike)):
@@ -107,12 +144,15 @@ def source(thing: Source, fail: Callable[[BaseException], None]) -> Stream:
         stream._buffer(thing, writable=False)
     elif _is_text(thing):
         raise TypeError('the source is a text file: open it with mode "rb"')
-    elif _is_plain(thing, io.BufferedReader, io.BufferedRandom):
+    elif isinstance(thing, io.BufferedReader) and _is_plain(thing, io.BufferedReader):
+        if thing.seekable():
+            stream._descriptor(thing)
+        else:
+            stream._callback(_Pipe(thing, is_cancelled), fail)
+    elif _is_plain(thing, io.BufferedRandom):
         stream._descriptor(thing)
     elif callable(getattr(thing, "read", None)):
-        stream.struct.kind = _native.pqc_io.PQC_IO_CALLBACK
-        stream.struct.size = _native.PQC_SIZE_UNKNOWN
-        stream.struct.read = _native.READ(_reader(thing, fail))
+        stream._callback(thing, fail)
     else:
         raise TypeError(
             "the source must be a path, bytes or another buffer, or a binary file, "

@@ -20,7 +20,7 @@ import io
 import math
 from ctypes import byref
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Callable, List, Optional, Union
+from typing import TYPE_CHECKING, Any, Callable, List, NoReturn, Optional, Union
 
 from . import _native
 from ._buffers import Memory, id_bytes, optional_path, text_bytes
@@ -485,6 +485,9 @@ class Client:
 
     def __repr__(self) -> str:
         return f"<Client of {self._identity!r}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a Client is not copied or pickled: make another one")
 
     def __del__(self) -> None:
         handle, self._handle = getattr(self, "_handle", None), None

@@ -338,15 +338,20 @@ class SecureClient:
     """Sends files to a `SecureServer`, or to any server of ours that lets this identity in."""
 
     def __init__(
-        self, server_uri: str = "ws://localhost:8765", *, raise_errors: bool = False
+        self,
+        server_uri: str = "ws://localhost:8765",
+        *,
+        raise_errors: bool = False,
+        retry_for: float = 10,
     ) -> None:
         """server_uri: ``ws://HOST:PORT``; wss://, pqc:// and pqcs:// work too.
 
         With a path it is that of a directory on a server; without, files go where a `SecureServer`
-        lets this identity write. raise_errors: see `send_file`.
+        lets this identity write. raise_errors: see `send_file`. retry_for: seconds to go on connecting
+        again to a server that is away, before `send_file` fails.
         """
         self.server_uri = server_uri
-        self._raise_errors = raise_errors
+        self._raise_errors, self._retry_for = raise_errors, retry_for
 
     def __repr__(self) -> str:
         return f"SecureClient({self.server_uri!r})"
@@ -377,7 +382,7 @@ class SecureClient:
             pass
         described = None if metadata is None else json.dumps(dict(metadata), indent=2).encode()
         identity = await asyncio.to_thread(_own_identity)
-        client = aio.Client(identity, accept_new=True)
+        client = aio.Client(identity, accept_new=True, retry_for=self._retry_for)
         url = self._url(path, described, identity)
         if described is not None:
             await client.send(described, url + _METADATA)

@@ -14,7 +14,7 @@ import ctypes
 import os
 import threading
 from collections.abc import Iterator, Sequence
-from typing import Callable, Optional, Union
+from typing import Callable, NoReturn, Optional, Union
 from urllib.parse import quote
 
 from . import _native
@@ -144,6 +144,9 @@ class Server:
     def __repr__(self) -> str:
         where = self._run.addresses if self._run is not None else self._listen
         return f"Server({self._data_dir!r}, {where})"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a Server is not copied or pickled")
 
     # ---- life ----
 

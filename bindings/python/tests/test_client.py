@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import io
 import os
+import pickle
 import signal
 import threading
 import time
@@ -604,3 +606,11 @@ def test_memory_above_an_array(known: Served) -> None:
 @pytest.mark.soak
 def test_memory_above_a_large_array(known: Served) -> None:
     above_the_array(known, 2048 * MIB)
+
+
+def test_clients_and_servers_are_not_copied(home: Path, me: pqc.Identity, tmp_path: Path) -> None:
+    for thing in (pqc.Client(), pqc.Server(tmp_path / "server")):
+        with pytest.raises(TypeError):
+            pickle.dumps(thing)
+        with pytest.raises(TypeError):
+            copy.deepcopy(thing)

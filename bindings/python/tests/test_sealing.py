@@ -12,6 +12,7 @@ import io
 import mmap
 import os
 import signal
+import subprocess
 import sys
 import threading
 import weakref
@@ -881,3 +882,47 @@ def test_asyncio_timeout(tmp_path: Path) -> None:
 
     asyncio.run(main())
     assert list(tmp_path.iterdir()) == []
+
+
+# ---- pipes ----
+
+PIPE = """
+import sys
+import pqc_secure_transfer as pqc
+try:
+    print(len(sys.stdin.buffer.peek(1)), flush=True)
+    pqc.seal(sys.stdin.buffer, sys.argv[1], key=bytes(32), part_size=65536)
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+"""
+
+
+def piped(script: str, *args: object) -> "subprocess.Popen[bytes]":
+    path = os.pathsep.join(filter(None, [str(Path(pqc.__file__).parents[1]),
+                                         os.environ.get("PYTHONPATH")]))
+    return subprocess.Popen([sys.executable, "-c", script, *map(str, args)],
+                            env={**os.environ, "PYTHONPATH": path},
+                            stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+
+def test_ctrl_c_while_a_pipe_is_silent(tmp_path: Path) -> None:
+    process = piped(PIPE, tmp_path / "out")
+    assert process.stdin is not None and process.stdout is not None
+    process.stdin.write(bytes(100))
+    process.stdin.flush()
+    assert process.stdout.readline() == b"100\n"     # from here on it is within the try
+    process.send_signal(signal.SIGINT)      # stdin stays open: nobody writes any more
+    assert process.stdout.readline() == b"interrupted\n"
+    process.stdin.close()
+    assert process.wait(60) == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_pipe_is_read_to_its_end(tmp_path: Path) -> None:
+    """Also what Python's buffer had taken before."""
+    process = piped(PIPE, tmp_path / "out")
+    assert process.stdin is not None
+    process.stdin.write(bytes(1_000_000))
+    process.stdin.close()
+    assert process.wait(60) == 0
+    assert pqc.open_bytes((tmp_path / "out").read_bytes(), key=bytes(32)) == bytes(1_000_000)
