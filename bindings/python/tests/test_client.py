@@ -77,6 +77,15 @@ def test_buffers_and_streams(known: Served, make: Callable[[], Any], resume: boo
     assert caught.value.code == "too-big"
 
 
+def test_a_client_is_not_copied(me: pqc.Identity) -> None:
+    """Two would free one handle."""
+    for copier in (pickle.dumps, copy.copy, copy.deepcopy):
+        for client in (pqc.Client(me), aio.Client(me)):
+            if isinstance(client, pqc.Client) or copier is not copy.copy:
+                with pytest.raises(TypeError, match="not copied or pickled"):
+                    copier(client)
+
+
 def test_files(known: Served, file: Path, tmp_path: Path) -> None:
     client = pqc.Client()
     with open(file, "rb") as f:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import logging
 import os
+import pickle
 import subprocess
 import sys
 import textwrap
@@ -54,6 +56,12 @@ def test_send_and_get(tmp_path: Path, alice: Identity) -> None:
         c.delete(server.url("a b/ü"))
         with pytest.raises(PqcError):
             c.get_bytes(server.url("a b/ü"))
+
+
+def test_a_server_is_not_copied(tmp_path: Path) -> None:
+    for copier in (pickle.dumps, copy.copy, copy.deepcopy):
+        with pytest.raises(TypeError, match="not copied or pickled"):
+            copier(Server(tmp_path))
 
 
 def test_it_is_the_same_server_again(tmp_path: Path, alice: Identity) -> None:
