@@ -308,14 +308,17 @@ static int stop_later(void *arg, const struct pqc_progress *p)
 struct slow {
 	struct tape tape;
 	struct pqc_cancel *flag;
+	int set; /* how often */
 };
 
 static int64_t give_and_cancel(void *arg, void *p, size_t n)
 {
 	struct slow *s = arg;
 
-	if (s->tape.at > 5 * CAP)
+	if (s->tape.at > 5 * CAP) {
 		pqc_cancel_set(s->flag);
+		s->set++;
+	}
 	return tape_read(&s->tape, p, n);
 }
 
@@ -338,6 +341,7 @@ static void flag_ends_a_stream(void **state)
 	fails(PQC_EINTERRUPTED, "", pqc_send(client, url("cut/s"), &from, &o, &c, &t, &e));
 	pqc_transfer_free(&t);
 	pqc_cancel_free(s.flag);
+	assert_int_equal(s.set, 1); /* and no part is waited for */
 	ok(pqc_list(client, url("cut/"), see, &seen, NULL, &e));
 	assert_int_equal(seen.n, 0);
 }

@@ -583,6 +583,43 @@ static int wake(void *arg, const void *p, size_t n)
 	return write(s->wake[1], "x", 1) == 1 ? 0 : PQC_EIO;
 }
 
+struct trickle {
+	struct pqc_cancel *flag;
+	int calls;
+};
+
+static int64_t cancel_and_trickle(void *arg, void *p, size_t n)
+{
+	struct trickle *t = arg;
+
+	(void)n;
+	pqc_cancel_set(t->flag);
+	*(char *)p = 'x';
+	return t->calls++ < 100 ? 1 : 0;
+}
+
+/* What gives little at a time is not asked until a part is whole. */
+static void flag_ends_a_trickle(void **state)
+{
+	struct trickle t = {.calls = 0};
+	struct pqc_source from = {.kind = PQC_IO_CALLBACK,
+				  .size = PQC_SIZE_UNKNOWN,
+				  .read = cancel_and_trickle,
+				  .arg = &t};
+	static uint8_t room[2 * CAP];
+	struct pqc_sink to = to_memory(room, sizeof(room));
+	struct pqc_seal_options o = PQC_INIT(o);
+	struct pqc_control c = PQC_INIT(c);
+
+	(void)state;
+	ok(pqc_cancel_new(&t.flag, &e));
+	o.raw_key = key;
+	c.cancel = t.flag;
+	fails(PQC_EINTERRUPTED, "", pqc_seal(&from, &to, &o, &c, NULL, &e));
+	assert_int_equal(t.calls, 1);
+	pqc_cancel_free(t.flag);
+}
+
 /* The container's head is written first: from then on it waits for a pipe that stays empty. */
 static void flag_ends_a_wait_for_a_pipe(void **state)
 {
@@ -859,6 +896,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(file_is_not_sealed_over_itself, place_new,
 						place_free),
 		cmocka_unit_test(flag_ends_a_call_and_all_later_ones),
+		cmocka_unit_test(flag_ends_a_trickle),
 		cmocka_unit_test(flag_ends_a_wait_for_a_pipe),
 		cmocka_unit_test(flag_ends_a_wait_for_a_reader),
 		cmocka_unit_test(failure_ends_a_wait_for_a_pipe),
