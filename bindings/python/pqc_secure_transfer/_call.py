@@ -16,6 +16,7 @@ the C function runs in it directly, and the bridge takes progress to the event l
 from __future__ import annotations
 
 import ctypes
+import sys
 import threading
 from contextvars import ContextVar
 from ctypes import byref
@@ -164,6 +165,8 @@ class Call:
 
         if self._bridge is not None:
             self._bridge.started(self)
+            self._in_this_thread(work)
+        elif sys.is_finalizing():  # no thread starts any more
             self._in_this_thread(work)
         else:
             self._in_a_thread(work)

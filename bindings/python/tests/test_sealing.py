@@ -738,6 +738,73 @@ def test_ctrl_c(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+CTRL_C_PIPE = """
+import os, sys, threading
+import pqc_secure_transfer as pqc
+
+class Sink:
+    def write(self, data):
+        if threading.current_thread() is not main and not told:
+            told.append(1)
+            print("going", flush=True)
+
+told, main = [], threading.current_thread()
+read, write = os.pipe()
+try:
+    if sys.argv[1] == "read":
+        os.write(write, b"and no more")
+        pqc.seal(open(read, "rb"), Sink(), key=bytes(32))  # its head is written first
+    else:
+        def look():
+            os.read(read, 1)  # the call is under way
+            print("going", flush=True)
+
+        threading.Thread(target=look, daemon=True).start()
+        pqc.seal(bytes(1 << 24), open(write, "wb"), key=bytes(32))
+except KeyboardInterrupt:
+    print([t.name for t in threading.enumerate() if not t.daemon])
+"""
+
+
+@pytest.mark.parametrize("end", ["read", "write"])
+def test_ctrl_c_at_a_pipe_that_blocks(end: str) -> None:
+    """Python's own read() and write() would sleep on, in another thread than the signal's."""
+    process = child(CTRL_C_PIPE, end)
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"going\n"
+    process.send_signal(signal.SIGINT)
+    assert ended(process).endswith("['MainThread']\n")
+
+
+def test_sink_pipe_with_something_in_its_buffer() -> None:
+    read, write = os.pipe()
+    with open(read, "rb") as end, open(write, "wb") as f:
+        f.write(b"head")
+        pqc.seal(b"x" * 100, f, key=KEY, part_size=PART)
+        f.write(b"tail")
+        f.close()
+        whole = end.read()
+    assert whole[:4] == b"head" and whole[-4:] == b"tail"
+    assert pqc.open_bytes(whole[4:-4], key=KEY) == b"x" * 100
+
+
+def test_a_call_while_the_interpreter_ends() -> None:
+    """No thread starts then: waiting for one would be for ever."""
+    process = child("""
+import sys
+import pqc_secure_transfer as pqc
+
+class Last:
+    def __del__(self, pqc=pqc, write=sys.__stdout__.write, flush=sys.__stdout__.flush):
+        key = bytes(32)
+        write(str(pqc.open_bytes(pqc.seal_bytes(b"last", key=key), key=key)))
+        flush()
+
+sys.modules["kept to the end"] = Last()
+""")
+    assert ended(process) == "b'last'"
+
+
 # ---- asyncio ----
 
 def test_asyncio() -> None:
