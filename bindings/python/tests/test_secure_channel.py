@@ -250,6 +250,19 @@ def test_uris_that_are_none(tmp_path: Path, uri: str) -> None:
     run(go)
 
 
+def test_a_server_that_is_not_there(tmp_path: Path) -> None:
+    """As in the first version: False, and not after ten minutes of trying."""
+    (tmp_path / "x").write_bytes(b"data")
+    uri = f"ws://127.0.0.1:{free_port()}"
+
+    async def go() -> None:
+        assert await SecureClient(uri, retry_for=0).send_file(tmp_path / "x") is False
+        with pytest.raises(ConnectionError):
+            await SecureClient(uri, raise_errors=True, retry_for=0).send_file(tmp_path / "x")
+
+    run(go)
+
+
 def test_cancelled_and_resumed(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(os.urandom(8_000_000))
 
