@@ -20,7 +20,7 @@ import sys
 import threading
 from contextvars import ContextVar
 from ctypes import byref
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Callable, List, Optional, Type, Union
 
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
     ProgressFunction = Callable[[Progress], Any]
     NoticeFunction = Callable[[str, str], Any]
+
+_SLEEP = 0.5  # seconds
 
 _lib = _native.lib
 
@@ -223,7 +225,11 @@ class Call:
     def _serve(self) -> None:
         """Run the caller's functions until the call is over."""
         while True:
-            event = self._events.get()
+            try:
+                # With a limit: a signal between Python's look at signals and its sleep wakes nobody.
+                event = self._events.get(timeout=_SLEEP)
+            except Empty:
+                continue
             if event is None:
                 return
             event()
