@@ -75,6 +75,8 @@ class Memory:
 
     def __init__(self, thing: object, writable: bool = False) -> None:
         self._view: Optional[_Py_buffer] = None
+        if getattr(getattr(thing, "dtype", None), "hasobject", False):
+            raise UsageError("this array holds Python objects: what is in its memory are pointers")
         view = _Py_buffer()
         try:
             _get_buffer(thing, ctypes.byref(view), _WRITABLE if writable else _SIMPLE)

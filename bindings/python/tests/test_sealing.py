@@ -993,3 +993,11 @@ def test_a_pipe_is_read_to_its_end(tmp_path: Path) -> None:
     process.stdin.close()
     assert process.wait(60) == 0
     assert pqc.open_bytes((tmp_path / "out").read_bytes(), key=bytes(32)) == bytes(1_000_000)
+
+
+def test_an_array_of_objects_is_refused() -> None:
+    """Its memory holds addresses of this process: nothing for anybody else."""
+    np = pytest.importorskip("numpy")
+    for array_ in (np.array([{}, "text"], dtype=object), np.zeros(3, [("a", "i4"), ("b", object)])):
+        with pytest.raises(pqc.UsageError, match="pointers"):
+            pqc.seal_bytes(array_, key=bytes(32))
